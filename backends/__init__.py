@@ -1,0 +1,1 @@
+"""Inference backends: one module a device family, found by the part of the device string before the colon."""

@@ -1,0 +1,180 @@
+"""The whole contract between the runtime and a device, on one page.
+
+A backend is a module with three names:
+
+``REQUIRES``
+    pip requirements with minimum versions, e.g. ``("openvino>=2025.4",)``.
+``probe() -> list[Device]``
+    The devices this backend knows of on this host. Never raises: a device that cannot be used is listed
+    with the reason and the command that mends it.
+``open(model, device, options) -> Program``
+    Load an ONNX model on a device, or raise :class:`DeviceUnavailable` (the device is not there) or
+    :class:`DeviceFault` (it is, and failed).
+
+Backends import :mod:`bedside.kernels` and nothing else of bedside. Third-party backends register such a module in the
+entry-point group ``bedside.backends`` under the part of the device string before the colon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Tensors = Mapping[str, Array]
+
+
+class BedsideError(Exception):
+    """Root of every error a user can meet: one line that says what is wrong, and how to mend it where that is known."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, mend: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.mend})" if self.mend else self.message
+
+
+class DeviceUnavailable(BedsideError):
+    """The device asked for cannot be used on this host; ``mend`` is the command or setting that would change that."""
+
+    exit_code = 5
+
+
+class DeviceFault(BedsideError):
+    """A device that was open failed: time-out, lost, out of memory, wrong shape, not-a-number."""
+
+    exit_code = 7
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device as :func:`probe` found it."""
+
+    id: str
+    """Device string, e.g. ``openvino:CPU``, ``cuda:0``, ``fpga:sim``."""
+    name: str
+    """What the vendor calls it."""
+    available: bool
+    reason: str = ""
+    """Why it is not available; empty if it is."""
+    mend: str = ""
+    """The command or setting that would make it available."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Library and driver versions."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, shape, dtype and layout of one input or output; a dimension that the caller may choose is ``None``."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+    layout: str = ""
+    """One letter a dimension where known: ``NCHW``, ``NCDHW``, ``NC``; empty where the model does not say."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a caller may ask of a device; a backend raises :class:`DeviceFault` for one that it cannot honour."""
+
+    threads: int = 0
+    """Host threads for the network; 0 lets the backend use every core of the process's affinity mask."""
+    in_flight: int = 1
+    """How many :meth:`Program.submit` calls may be under way at once."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of one backend, by that backend's own names; an unknown one is an error."""
+
+
+class Pending(Protocol):
+    """One inference under way."""
+
+    def result(self, timeout: float | None = None) -> dict[str, Array]:
+        """Wait, at most ``timeout`` seconds, and return the outputs by name.
+
+        Raises
+        ------
+        DeviceFault
+            When the time is up or the device failed.
+        """
+        ...
+
+
+@runtime_checkable
+class Program(Protocol):
+    """A model loaded on a device."""
+
+    @property
+    def device(self) -> Device:
+        """The device that runs this program: the one that was asked for."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]: ...
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]: ...
+
+    def run(self, feeds: Tensors) -> dict[str, Array]:
+        """Run once. ``feeds`` holds C-contiguous arrays by input name; the arrays returned belong to the caller.
+
+        Raises
+        ------
+        ValueError
+            Missing or unknown input name, wrong dtype or shape.
+        DeviceFault
+            The device failed.
+        """
+        ...
+
+    def submit(self, feeds: Tensors) -> Pending:
+        """Start once and return; blocks while ``Options.in_flight`` runs are under way. Same errors as :meth:`run`.
+
+        ``feeds`` must stay unchanged until the result is taken.
+        """
+        ...
+
+    def placement(self) -> dict[str, int]:
+        """How many graph nodes run on which device or provider, e.g. ``{"CPUExecutionProvider": 41}``."""
+        ...
+
+    def close(self) -> None:
+        """Free the device; a closed program raises :class:`DeviceFault`. Closing twice is allowed."""
+        ...
+
+
+class Backend(Protocol):
+    """The three names of a backend module, for type checkers."""
+
+    REQUIRES: tuple[str, ...]
+
+    def probe(self) -> list[Device]: ...
+
+    def open(self, model: Path, device: str, options: Options = ...) -> Program: ...
+
+
+def check_feeds(inputs: tuple[TensorSpec, ...], feeds: Tensors) -> None:
+    """Raise ValueError, naming the input, unless ``feeds`` fits ``inputs`` by name, dtype and shape."""
+    expected = {spec.name for spec in inputs}
+    if expected != set(feeds):
+        raise ValueError(f"inputs must be {sorted(expected)}, got {sorted(feeds)}")
+    for spec in inputs:
+        array = feeds[spec.name]
+        if array.dtype != spec.dtype:
+            raise ValueError(f"input '{spec.name}' must be {spec.dtype}, got {array.dtype}")
+        fits = array.ndim == len(spec.shape) and all(
+            want is None or want == have for want, have in zip(spec.shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise ValueError(f"input '{spec.name}' must have shape {spec.shape}, got {array.shape}")
+        if not array.flags.c_contiguous:
+            raise ValueError(f"input '{spec.name}' must be C-contiguous")
