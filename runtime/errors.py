@@ -21,7 +21,7 @@ __all__ = [
 
 
 class StudyRejected(BedsideError):
-    """The study cannot be read, has no series the bundle accepts, or its geometry is in doubt (then with the verdict)."""
+    """The study cannot be read, has no series the bundle accepts, or its geometry is in doubt (then verdict is set)."""
 
     exit_code = 3
 

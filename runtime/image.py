@@ -114,7 +114,7 @@ class Cine:
 
 @dataclass(frozen=True, slots=True)
 class UltrasoundRegion:
-    """A calibrated region of an ultrasound image (DICOM PS3.3 C.8.5.5): pixel bounds, and mm a pixel where it has a scale."""
+    """A calibrated region of an ultrasound image (DICOM PS3.3 C.8.5.5): pixel bounds, scale where given."""
 
     x0: int
     y0: int

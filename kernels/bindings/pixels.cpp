@@ -1,0 +1,3 @@
+#include "bindings.h"
+
+void bind_pixels(pybind11::module_&) {}
