@@ -1,0 +1,50 @@
+# The two commands of the README are `make demo` and `make test`; both set up what they need in $(VENV).
+# A fresh Debian or Ubuntu needs: apt-get install make g++ python3-venv python3-dev
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+EXTRAS := ort,bench,dev
+SOURCES := pyproject.toml CMakeLists.txt $(shell find runtime kernels backends models phantoms -type f -not -name '*.pyc' 2>/dev/null)
+
+.PHONY: demo test test-fast lint format bench golden clean help
+
+help:
+	@echo 'make demo    run both bundles on phantom studies on every CPU backend; open demo-out/index.html'
+	@echo 'make test    lint, type check and every test'
+	@echo 'make bench   the benchmark table of the README'
+	@echo 'make format  apply the formatters'
+
+# Tests, demo and benchmarks run what a user would have: the package installed, not the work tree.
+$(VENV)/installed: $(SOURCES) constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else "bedside needs Python 3.11 or 3.12, this is %d.%d: make PYTHON=python3.12" % v)'
+	@command -v c++ >/dev/null || { echo 'bedside needs a C++ compiler: apt-get install g++'; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'bedside needs venv: apt-get install python3-venv'; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt scikit-build-core pybind11 cmake ninja
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python -m benchmarks.demo --out demo-out
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/installed
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.h' '*.cu')
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p bedside.runtime -p bedside.kernels -p bedside.backends -p bedside.phantoms
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu')
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks.all --json build/bench.json --markdown build/bench.md
+
+clean:
+	rm -rf $(VENV) build demo-out
