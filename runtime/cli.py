@@ -1,0 +1,179 @@
+"""The command line: a thin face over the Python API. Exit codes 3 to 8 are those of :mod:`bedside.runtime.errors`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import console
+from .errors import BedsideError
+
+app = typer.Typer(
+    name="bedside",
+    help="A trained model on a DICOM study: findings as DICOM SEG, SR and key images.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bundle_app = typer.Typer(help="Check, make and import model bundles.", no_args_is_help=True)
+study_app = typer.Typer(help="Look at a study before anything runs on it.", no_args_is_help=True)
+app.add_typer(bundle_app, name="bundle")
+app.add_typer(study_app, name="study")
+
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Also write the answer as JSON; - is standard output.")
+]
+AcceptOption = Annotated[
+    str, typer.Option("--accept", metavar="KIND,...", help="Go on in spite of these findings of the geometry gate.")
+]
+StudyArgument = Annotated[Path, typer.Argument(help="A DICOM file, a folder of them, or a DICOMDIR.")]
+BundleArgument = Annotated[str, typer.Argument(help="A bundle folder, or the name of one that ships with bedside.")]
+StudyOption = Annotated[str | None, typer.Option("--study", metavar="UID", help="Which study, if there are several.")]
+
+
+@contextmanager
+def _one_line_errors(json_file: Path | None = None) -> Iterator[None]:
+    """Turn a refusal into one line on standard error, an object where JSON was asked for, and an exit code."""
+    try:
+        yield
+    except BedsideError as error:
+        console.write_json(console.describe_error(error), json_file)
+        console.err.print(f"bedside: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _accepted(kinds: str) -> frozenset[str]:
+    return frozenset(kind.strip() for kind in kinds.split(",") if kind.strip())
+
+
+@app.command()
+def run(
+    bundle: BundleArgument,
+    study: StudyArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results; made if it is not there.")],
+    device: Annotated[str, typer.Option("--device", help="Which device; see `bedside devices`.")] = "openvino:CPU",
+    accept: AcceptOption = "",
+    series: Annotated[str | None, typer.Option("--series", metavar="UID", help="Take this series.")] = None,
+    study_uid: StudyOption = None,
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Host threads; 0 is every core.")] = 0,
+    json_file: JsonOption = None,
+) -> None:
+    """Run a bundle on a study and write DICOM SEG, SR, key images and result.json."""
+    from .pipeline import run as run_study
+
+    with _one_line_errors(json_file):
+        with console.progress_on_terminal() as progress:
+            result = run_study(
+                study,
+                bundle,
+                device,
+                out=out,
+                accept=_accepted(accept),
+                series_uid=series,
+                study_uid=study_uid,
+                threads=threads,
+                progress=progress,
+            )
+        console.write_json(result.to_json(), json_file)
+        console.print_result(result, quiet=str(json_file) == "-")
+
+
+@app.command()
+def devices(json_file: JsonOption = None) -> None:
+    """List the devices of this host: which can be used, and what would make the others usable."""
+    from .devices import list_devices
+
+    found = list_devices()
+    console.write_json({"devices": [console.device_json(device) for device in found]}, json_file)
+    if str(json_file) != "-":
+        console.print_devices(found)
+
+
+@app.command()
+def doctor(json_file: JsonOption = None) -> None:
+    """Examine this installation: host, kernels, devices, and every DICOM transfer syntax by decoding an image."""
+    from .doctor import examine
+
+    report = examine()
+    console.write_json(report.to_json(), json_file)
+    if str(json_file) != "-":
+        console.print_doctor(report)
+    if not report.healthy:
+        raise typer.Exit(1)
+
+
+@study_app.command("show")
+def study_show(
+    study: StudyArgument,
+    bundle: Annotated[str | None, typer.Option("--bundle", help="Say which series this bundle takes.")] = None,
+    accept: AcceptOption = "",
+    study_uid: StudyOption = None,
+    json_file: JsonOption = None,
+) -> None:
+    """Show the series of a study, the geometry verdict on each, and what a bundle would select."""
+    from .overview import overview
+
+    with _one_line_errors(json_file):
+        shown = overview(study, bundle, accept=_accepted(accept), study_uid=study_uid)
+        console.write_json(shown.to_json(), json_file)
+        if str(json_file) != "-":
+            console.print_overview(shown)
+
+
+@bundle_app.command("check")
+def bundle_check(bundle: BundleArgument, json_file: JsonOption = None) -> None:
+    """Check a bundle: schema, transforms, files and their SHA-256, and that the model can be read."""
+    from .bundle_tools import check_bundle
+
+    with _one_line_errors(json_file):
+        report = check_bundle(bundle)
+        console.write_json(report, json_file)
+        if str(json_file) != "-":
+            console.print_facts(f"{report['name']} {report['version']}: the bundle is sound", report)
+
+
+@bundle_app.command("new")
+def bundle_new(
+    model: Annotated[Path, typer.Argument(help="The ONNX model.")],
+    out: Annotated[Path, typer.Argument(help="The bundle folder to make.")],
+    kind: Annotated[str, typer.Option("--kind", help="segmentation or classification.")] = "segmentation",
+    modality: Annotated[str, typer.Option("--modality", help="DICOM modality that the model takes.")] = "CT",
+    json_file: JsonOption = None,
+) -> None:
+    """Make a bundle around an ONNX model, with everything that the model file says filled in."""
+    from .bundle_tools import new_bundle
+
+    with _one_line_errors(json_file):
+        report = new_bundle(model, out, kind=kind, modality=modality)
+        console.write_json(report, json_file)
+        if str(json_file) != "-":
+            console.print_facts(f"{out} was made", report)
+
+
+@bundle_app.command("import")
+def bundle_import(
+    source: Annotated[Path, typer.Argument(help="A MONAI bundle: a folder or a zip with models/model.onnx in it.")],
+    out: Annotated[Path, typer.Argument(help="The bundle folder to make.")],
+    json_file: JsonOption = None,
+) -> None:
+    """Turn a MONAI bundle into a bedside bundle and say what must still be filled in."""
+    from .bundle_tools import import_bundle
+
+    with _one_line_errors(json_file):
+        report = import_bundle(source, out)
+        console.write_json(report, json_file)
+        if str(json_file) != "-":
+            console.print_facts(f"{out} was made", report)
+
+
+def main() -> None:
+    """Entry point of the ``bedside`` program."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
