@@ -8,11 +8,13 @@ A backend is a module with three names:
     The devices this backend knows of on this host. Never raises: a device that cannot be used is listed
     with the reason and the command that mends it.
 ``open(model, device, options) -> Program``
-    Load an ONNX model on a device, or raise :class:`DeviceUnavailable` (the device is not there) or
-    :class:`DeviceFault` (it is, and failed).
+    Load an ONNX model on a device, or raise :class:`DeviceUnavailable` (the device, or what was asked of it, is not to
+    be had here) or :class:`DeviceFault` (it is, and cannot load this model or failed).
 
-Backends import :mod:`bedside.kernels` and nothing else of bedside. Third-party backends register such a module in the
-entry-point group ``bedside.backends`` under the part of the device string before the colon.
+The module must import without its library: the library is looked for in ``probe`` and ``open``. Backends import
+:mod:`bedside.kernels` and each other's helpers in this folder, nothing else of bedside. Third-party backends register
+such a module in the entry-point group ``bedside.backends`` under the part of the device string before the colon.
+``tests/contract`` is the suite every backend passes.
 """
 
 from __future__ import annotations
@@ -80,15 +82,15 @@ class TensorSpec:
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     layout: str = ""
-    """One letter a dimension where known: ``NCHW``, ``NCDHW``, ``NC``; empty where the model does not say."""
+    """One letter a dimension, as ``NCDHW``, where the model says so; empty else, and ONNX models do not."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller may ask of a device; a backend raises :class:`DeviceFault` for one that it cannot honour."""
+    """What a caller may ask of a device; ``open`` raises :class:`DeviceUnavailable` for what it cannot honour."""
 
     threads: int = 0
-    """Host threads for the network; 0 lets the backend use every core of the process's affinity mask."""
+    """Host threads for the network, at most; 0 lets the backend use every core of the process's affinity mask."""
     in_flight: int = 1
     """How many :meth:`Program.submit` calls may be under way at once."""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -99,7 +101,7 @@ class Pending(Protocol):
     """One inference under way."""
 
     def result(self, timeout: float | None = None) -> dict[str, Array]:
-        """Wait, at most ``timeout`` seconds, and return the outputs by name.
+        """Wait, at most ``timeout`` seconds, and return the outputs by name; asked again, it answers the same.
 
         Raises
         ------
@@ -111,7 +113,11 @@ class Pending(Protocol):
 
 @runtime_checkable
 class Program(Protocol):
-    """A model loaded on a device."""
+    """A model loaded on a device.
+
+    Any thread may call any method. Runs are computed in the order they were started, one at a time unless the backend's
+    own options say otherwise; the results are the same as from one thread.
+    """
 
     @property
     def device(self) -> Device:
@@ -126,6 +132,8 @@ class Program(Protocol):
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         """Run once. ``feeds`` holds C-contiguous arrays by input name; the arrays returned belong to the caller.
+
+        A returned array shares memory neither with a feed nor with what an earlier or later run returns.
 
         Raises
         ------
@@ -148,7 +156,10 @@ class Program(Protocol):
         ...
 
     def close(self) -> None:
-        """Free the device; a closed program raises :class:`DeviceFault`. Closing twice is allowed."""
+        """Wait for what is under way and free the device; then run and submit raise :class:`DeviceFault`.
+
+        Closing twice is allowed, and so is taking the results of runs that were under way.
+        """
         ...
 
 

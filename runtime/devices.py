@@ -1,0 +1,74 @@
+"""Devices by name: the part of a device string before the colon names the backend module.
+
+Backends that are not built in register a module in the entry-point group ``bedside.backends``, the entry's name being
+that part of the string.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import cast
+
+from bedside.backends.contract import Backend, Device, DeviceUnavailable, Options, Program
+from bedside.backends.library import one_line
+
+ENTRY_POINTS = "bedside.backends"
+
+_BUILT_IN = {
+    "openvino": "bedside.backends.openvino",
+    "ort": "bedside.backends.onnxruntime",
+    "null": "bedside.backends.null",
+    "reference": "bedside.backends.reference",
+}
+
+
+def list_devices() -> list[Device]:
+    """Every device that a backend knows of on this host, usable or not, built-in backends first. Never raises."""
+    devices: list[Device] = []
+    for family, loader in _loaders().items():
+        try:
+            devices += loader().probe()
+        except Exception as error:  # a third party's module may break its promise; the others are still listed
+            reason = f"the backend does not load: {one_line(error)}"
+            devices.append(Device(family, family, False, reason, f"repair or remove the package that adds '{family}'"))
+    return devices
+
+
+def open_program(model_path: Path, device: str, options: Options = Options()) -> Program:  # noqa: B008
+    """Load an ONNX model on the device that a device string names, e.g. ``openvino:CPU``.
+
+    Raises
+    ------
+    DeviceUnavailable
+        No backend has that name, or the device or an option is not to be had on this host.
+    DeviceFault
+        The device cannot load the model.
+    """
+    family = device.partition(":")[0]
+    loaders = _loaders()
+    if family not in loaders:
+        raise DeviceUnavailable(f"unknown device '{device}'", mend=f"one of {', '.join(_known_ids())}")
+    try:
+        backend = loaders[family]()
+    except Exception as error:
+        raise DeviceUnavailable(f"{device}: the backend does not load: {one_line(error)}") from error
+    return backend.open(model_path, device, options)
+
+
+def _loaders() -> dict[str, Callable[[], Backend]]:
+    """How to get each backend module, by family; a third party's entry does not replace a built-in one."""
+
+    def built_in(module: str) -> Callable[[], Backend]:
+        return lambda: cast(Backend, import_module(module))
+
+    loaders = {family: built_in(module) for family, module in _BUILT_IN.items()}
+    for entry in entry_points(group=ENTRY_POINTS):
+        loaders.setdefault(entry.name, entry.load)
+    return loaders
+
+
+def _known_ids() -> list[str]:
+    return [device.id for device in list_devices() if device.available]
