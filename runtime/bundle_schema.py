@@ -1,0 +1,228 @@
+"""The ``bedside`` object of a bundle's configs/metadata.json, and what of MONAI's metadata the runtime reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _relative(path: str) -> str:
+    parts = PurePosixPath(path)
+    if not path or parts.is_absolute() or ".." in parts.parts or "\\" in path:
+        raise ValueError(f"'{path}' must be a path inside the bundle, with forward slashes")
+    return path
+
+
+def _digest(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise ValueError(f"'{value}' is not a SHA-256 (64 lower-case hex digits)")
+    return value
+
+
+BundlePath = Annotated[str, AfterValidator(_relative)]
+Sha256 = Annotated[str, AfterValidator(_digest)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Code(_Strict):
+    """A coded concept: code value, coding scheme designator, code meaning (DICOM PS3.3 8.8, PS3.16)."""
+
+    value: Annotated[str, Field(min_length=1, max_length=16)]
+    scheme: Annotated[str, Field(min_length=1, max_length=16)]
+    meaning: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class InputSpec(_Strict):
+    """What the transforms and the network see."""
+
+    kind: Literal["volume", "image", "cine"]
+    axes: Literal["xyz", "zyx"] = "xyz"
+    """Order of the spatial array axes; MONAI's LoadImaged gives x, y(, z), numpy-trained models see (z, )y, x."""
+    photometric: Literal["monochrome", "rgb"] = "monochrome"
+    apply_voi: bool = False
+    """Map the values through the VOI window to 0..255 (DICOM PS3.3 C.11.2) before the first transform."""
+
+
+class Accepts(_Strict):
+    """Which series the bundle is made for; an empty list or null accepts any."""
+
+    modality: tuple[Name, ...] = ()
+    body_part: tuple[Name, ...] = ()
+    orientation: Literal["axial", "coronal", "sagittal"] | None = None
+    slice_thickness_mm: tuple[float, float] | None = None
+    min_frames: Annotated[int, Field(ge=1)] | None = None
+
+    @field_validator("slice_thickness_mm")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and not 0 <= value[0] <= value[1]:
+            raise ValueError(f"must be [min, max] with 0 <= min <= max, got {list(value)}")
+        return value
+
+
+class SegmentSpec(_Strict):
+    """One label of the mask (DICOM PS3.3 C.8.20.4)."""
+
+    label: Annotated[int, Field(ge=1, le=255)]
+    name: Name
+    category: Code
+    type: Code
+    anatomy: Code | None = None
+    color: tuple[Byte, Byte, Byte] = (255, 0, 0)
+    """sRGB, 0..255."""
+    min_volume_mm3: Annotated[float, Field(ge=0)] = 0.0
+    """Connected components smaller than this are not reported."""
+    instances: bool = False
+    """Each connected component is a lesion of its own."""
+
+
+class ClassSpec(_Strict):
+    """One class of a classifier."""
+
+    index: Annotated[int, Field(ge=0)]
+    """Channel of the network's output."""
+    name: Name
+    code: Code
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Positive from this probability on."""
+
+
+class ResultSpec(_Strict):
+    """What the network's output means."""
+
+    kind: Literal["segmentation", "classification"]
+    segments: tuple[SegmentSpec, ...] = ()
+    classes: tuple[ClassSpec, ...] = ()
+    finding: str = ""
+    """Text template for the report; any script."""
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> ResultSpec:
+        wanted, other = (
+            ("segments", "classes") if self.kind == "segmentation" else ("classes", "segments")
+        )
+        if not getattr(self, wanted):
+            raise ValueError(f"'{wanted}' must name at least one entry where kind is '{self.kind}'")
+        if getattr(self, other):
+            raise ValueError(f"'{other}' must be empty where kind is '{self.kind}'")
+        numbers = [s.label for s in self.segments] + [c.index for c in self.classes]
+        twice = sorted({n for n in numbers if numbers.count(n) > 1})
+        if twice:
+            raise ValueError(f"'{wanted}' lists number {twice[0]} more than once")
+        return self
+
+
+class GoldenCase(_Strict):
+    """A case that proves a device: a study and the findings it must give."""
+
+    study: BundlePath
+    expect: BundlePath
+
+
+class BundleMeta(_Strict):
+    """The ``bedside`` object."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")]
+    files: Annotated[dict[BundlePath, Sha256], Field(min_length=1)]
+    input: InputSpec
+    accepts: Accepts = Accepts()
+    result: ResultSpec
+    golden: tuple[GoldenCase, ...] = ()
+    domain: Name
+    """One sentence: what input the model was made for."""
+
+
+class TensorFormat(BaseModel):
+    """One tensor of MONAI's ``network_data_format``; keys the runtime does not read are kept as they are."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    num_channels: Annotated[int, Field(ge=1)]
+    dtype: str = "float32"
+    spatial_shape: tuple[Any, ...] = ()
+
+
+class NetworkDataFormat(BaseModel):
+    """MONAI's ``network_data_format`` of a network with one input and one output."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    inputs: Annotated[dict[str, TensorFormat], Field(min_length=1, max_length=1)]
+    outputs: Annotated[dict[str, TensorFormat], Field(min_length=1, max_length=1)]
+
+    @property
+    def image_key(self) -> str:
+        """Name that the preprocessing's ``keys`` use."""
+        return next(iter(self.inputs))
+
+    @property
+    def pred_key(self) -> str:
+        """Name that the postprocessing's ``keys`` use."""
+        return next(iter(self.outputs))
+
+    @property
+    def input(self) -> TensorFormat:
+        return self.inputs[self.image_key]
+
+    @property
+    def output(self) -> TensorFormat:
+        return self.outputs[self.pred_key]
+
+
+class Metadata(BaseModel):
+    """configs/metadata.json."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Name
+    version: Name
+    network_data_format: NetworkDataFormat
+    bedside: BundleMeta
+
+
+class InfererSpec(_Strict):
+    """How the network is run over the image: the arguments of MONAI's SlidingWindowInferer or SimpleInferer."""
+
+    kind: Literal["sliding", "simple"]
+    roi_size: tuple[int, ...] = ()
+    """Window size along the spatial axes; a value below 1 means the image's own size."""
+    sw_batch_size: Annotated[int, Field(ge=1)] = 1
+    overlap: float | tuple[float, ...] = 0.25
+    mode: Literal["constant", "gaussian"] = "constant"
+    sigma_scale: float | tuple[float, ...] = 0.125
+    padding_mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
+    cval: float = 0.0
+
+    @field_validator("overlap")
+    @classmethod
+    def _fraction(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        if any(not 0 <= v < 1 for v in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError("must be at least 0 and below 1")
+        return value
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first fault a validation found, as one line that names the key."""
+    fault = error.errors(include_url=False)[0]
+    where = ""
+    for part in fault["loc"]:
+        if isinstance(part, int):
+            where += f"[{part}]"
+        elif part not in ("float", "int", "str", "bool") and not str(part).startswith(("tuple[", "literal[")):
+            where += f".{part}" if where else str(part)
+    kind = fault["type"]
+    if kind == "missing":
+        return f"key '{where}' is missing"
+    if kind == "extra_forbidden":
+        return f"unknown key '{where}'"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = " ".join(message.split())
+    return f"'{where}': {message}" if where else message
