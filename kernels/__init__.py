@@ -1,1 +1,27 @@
-"""C++ pre- and post-processing kernels; they know numpy arrays and nothing else of bedside."""
+"""C++ pre- and post-processing kernels; they know numpy arrays and nothing else of bedside.
+
+Every kernel takes arrays, writes into the caller's, releases the GIL and takes ``threads`` (0 is every core of the
+process's affinity mask). A wrong argument is a ValueError that names it.
+"""
+
+from __future__ import annotations
+
+from ._cpu import (
+    accumulate,
+    active_isa,
+    argmax_blend,
+    pack_bits,
+    resample,
+    rescale,
+    threshold_blend,
+)
+
+__all__ = [
+    "accumulate",
+    "active_isa",
+    "argmax_blend",
+    "pack_bits",
+    "resample",
+    "rescale",
+    "threshold_blend",
+]

@@ -1,0 +1,48 @@
+"""Types of the compiled module; what the functions do stands in their docstrings."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+def rescale(
+    src: NDArray[Any],
+    out: NDArray[np.float32],
+    *,
+    slope: float | NDArray[np.float32],
+    intercept: float | NDArray[np.float32],
+    low: float = ...,
+    high: float = ...,
+    scale: float = 1.0,
+    offset: float = 0.0,
+    threads: int = 0,
+) -> None: ...
+def resample(
+    src: NDArray[Any],
+    out: NDArray[Any],
+    matrix: NDArray[np.float64],
+    *,
+    mode: Literal["linear", "nearest"] = "linear",
+    padding: Literal["border", "constant"] = "border",
+    fill: float = 0.0,
+    threads: int = 0,
+) -> None: ...
+def accumulate(
+    patch: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    total: NDArray[np.float32],
+    norm: NDArray[np.float32],
+    start: tuple[int, int, int],
+    *,
+    threads: int = 0,
+) -> None: ...
+def argmax_blend(
+    total: NDArray[np.float32], norm: NDArray[np.float32], out: NDArray[np.uint8], *, threads: int = 0
+) -> None: ...
+def threshold_blend(
+    total: NDArray[np.float32], norm: NDArray[np.float32], out: NDArray[np.uint8], level: float, *, threads: int = 0
+) -> None: ...
+def pack_bits(
+    mask: NDArray[np.uint8], out: NDArray[np.uint8], label: int, *, threads: int = 0
+) -> NDArray[np.bool_]: ...
+def active_isa() -> str: ...

@@ -1,0 +1,157 @@
+// What is asked of the arrays that come from Python, said once. Every refusal is a ValueError that names the argument.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cmath>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <string>
+
+#include "../cpu/kernels.h"
+
+namespace bedside::bindings {
+
+namespace py = pybind11;
+
+// An argument with the name the user knows it by.
+struct Argument {
+  const char* name;
+  py::array array;
+
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw py::value_error(std::string("'") + name + "' " + what);
+  }
+  std::string dtype() const { return py::str(array.dtype()); }
+  std::string shape() const { return py::str(array.attr("shape")); }
+};
+
+inline std::string shape_text(std::initializer_list<Index> shape) {
+  std::string text = "(";
+  for (const Index n : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(n);
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+inline void check_dimensions(const Argument& a, int dimensions, const char* axes) {
+  if (a.array.ndim() != dimensions) {
+    a.refuse("must have " + std::to_string(dimensions) + " dimensions " + axes + ", got shape " + a.shape());
+  }
+}
+
+inline void check_shape(const Argument& a, std::initializer_list<Index> shape) {
+  bool same = a.array.ndim() == static_cast<Index>(shape.size());
+  Index axis = 0;
+  for (const Index n : shape) same = same && a.array.shape(axis++) == n;
+  if (!same) a.refuse("must have shape " + shape_text(shape) + ", got " + a.shape());
+}
+
+inline cpu::DType check_dtype(const Argument& a, std::initializer_list<cpu::DType> allowed) {
+  static constexpr const char* kNames[cpu::kDTypes] = {"uint8", "int8", "uint16", "int16", "int32", "float32"};
+  static constexpr char kKinds[cpu::kDTypes] = {'u', 'i', 'u', 'i', 'i', 'f'};
+  static constexpr Index kSizes[cpu::kDTypes] = {1, 1, 2, 2, 4, 4};
+  const py::dtype dtype = a.array.dtype();
+  const bool native = dtype.byteorder() == '=' || dtype.byteorder() == '|';
+  std::string names;
+  for (const cpu::DType type : allowed) {
+    const int i = static_cast<int>(type);
+    if (native && dtype.kind() == kKinds[i] && dtype.itemsize() == kSizes[i]) return type;
+    names += (names.empty() ? "" : ", ") + std::string(kNames[i]);
+  }
+  a.refuse("must be " + names + ", got " + a.dtype());
+}
+
+// Strides in elements; refuses what no element pointer can walk.
+inline Index element_stride(const Argument& a, Index axis) {
+  const Index size = a.array.itemsize();
+  if (a.array.strides(axis) % size != 0 ||
+      reinterpret_cast<std::uintptr_t>(a.array.data()) % static_cast<std::uintptr_t>(size) != 0) {
+    a.refuse("is not aligned to its elements; pass a copy");
+  }
+  return a.array.strides(axis) / size;
+}
+
+// The last three axes of an array as a kernel sees them.
+template <typename Array3, typename Pointer>
+Array3 last_three(const Argument& a, cpu::DType type, Pointer data) {
+  const Index first = a.array.ndim() - 3;
+  Array3 view{data, type, {}, {}};
+  for (Index axis = 0; axis < 3; ++axis) {
+    view.shape[axis] = a.array.shape(first + axis);
+    view.stride[axis] = element_stride(a, first + axis);
+  }
+  return view;
+}
+
+inline cpu::ConstArray3 input(const Argument& a, cpu::DType type) {
+  return last_three<cpu::ConstArray3>(a, type, a.array.data());
+}
+
+// The bytes an array spans, first to one past the last.
+struct Span {
+  std::uintptr_t begin, end;
+};
+
+inline Span span(const py::array& array) {
+  std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(array.data()), end = begin + array.itemsize();
+  for (Index axis = 0; axis < array.ndim(); ++axis) {
+    if (array.shape(axis) == 0) return {begin, begin};
+    const Index reach = (array.shape(axis) - 1) * array.strides(axis);
+    (reach < 0 ? begin : end) += reach;
+  }
+  return {begin, end};
+}
+
+inline void check_apart(const Argument& out, const Argument& other) {
+  const Span a = span(out.array), b = span(other.array);
+  if (a.begin < b.end && b.begin < a.end) {
+    out.refuse(std::string("must not share memory with '") + other.name + "'");
+  }
+}
+
+// Whether two arrays are one view: the same elements in the same order.
+inline bool same_view(const py::array& a, const py::array& b) {
+  if (a.data() != b.data() || a.ndim() != b.ndim() || !a.dtype().is(b.dtype())) return false;
+  for (Index axis = 0; axis < a.ndim(); ++axis) {
+    if (a.shape(axis) != b.shape(axis)) return false;
+    if (a.shape(axis) > 1 && a.strides(axis) != b.strides(axis)) return false;
+  }
+  return true;
+}
+
+// An array the kernel writes: writeable, and no two of its elements in one place.
+inline void check_output(const Argument& a) {
+  if (!a.array.writeable()) a.refuse("is read-only");
+  // Sorted by stride, each axis must step over all that the smaller ones reach.
+  Index reach = a.array.itemsize() - 1;
+  bool seen[32] = {};
+  for (Index round = 0; round < a.array.ndim(); ++round) {
+    Index next = -1;
+    for (Index axis = 0; axis < a.array.ndim(); ++axis) {
+      if (seen[axis]) continue;
+      if (next < 0 || std::abs(a.array.strides(axis)) < std::abs(a.array.strides(next))) next = axis;
+    }
+    seen[next] = true;
+    if (a.array.shape(next) == 0) return;
+    if (a.array.shape(next) == 1) continue;
+    const Index stride = std::abs(a.array.strides(next));
+    if (stride <= reach) a.refuse("has elements that share memory");
+    reach += (a.array.shape(next) - 1) * stride;
+  }
+}
+
+inline cpu::Array3 output(const Argument& a, cpu::DType type) {
+  check_output(a);
+  return last_three<cpu::Array3>(a, type, py::array(a.array).mutable_data());
+}
+
+inline void check_threads(int threads) {
+  if (threads < 0) throw py::value_error("'threads' must be 0 (all cores) or more, got " + std::to_string(threads));
+}
+
+inline void check_not_nan(const char* name, double value) {
+  if (std::isnan(value)) throw py::value_error(std::string("'") + name + "' must not be NaN");
+}
+
+}  // namespace bedside::bindings

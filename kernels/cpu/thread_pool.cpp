@@ -1,0 +1,146 @@
+#include "thread_pool.h"
+
+#include <pthread.h>
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+namespace bedside::cpu {
+
+namespace {
+
+// A loop under way; it lives on its caller's stack, so the caller waits until no helper holds it.
+struct Job {
+  detail::Body body;
+  void* context;
+  Index items;
+  Index grain;
+  std::atomic<Index> next{0};
+  int wanted = 0;   // helpers that may still join; guarded by the pool's mutex, as the rest
+  int joined = 0;   // helpers that have ever joined: their slots are 1..joined
+  int running = 0;  // helpers at work
+  Job* link = nullptr;
+
+  void work(int slot) {
+    for (;;) {
+      const Index begin = next.fetch_add(grain, std::memory_order_relaxed);
+      if (begin >= items) return;
+      body(context, slot, begin, std::min(begin + grain, items));
+    }
+  }
+};
+
+class Pool {
+ public:
+  void run(Job& job, int threads) {
+    {
+      std::lock_guard lock(mutex_);
+      grow(threads - 1);
+      job.wanted = std::min(threads - 1, workers_);
+      job.link = jobs_;
+      jobs_ = &job;
+    }
+    for (int i = 0; i < threads - 1; ++i) wake_.notify_one();
+    job.work(0);
+    std::unique_lock lock(mutex_);
+    for (Job** at = &jobs_; *at != nullptr; at = &(*at)->link) {
+      if (*at == &job) {
+        *at = job.link;
+        break;
+      }
+    }
+    done_.wait(lock, [&] { return job.running == 0; });
+  }
+
+ private:
+  void grow(int count) {
+    for (; workers_ < count; ++workers_) {
+      try {
+        std::thread([this] { serve(); }).detach();
+      } catch (const std::system_error&) {
+        return;
+      }
+    }
+  }
+
+  [[noreturn]] void serve() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      Job* job = jobs_;
+      while (job != nullptr && job->wanted == 0) job = job->link;
+      if (job == nullptr) {
+        wake_.wait(lock);
+        continue;
+      }
+      --job->wanted;
+      ++job->running;
+      const int slot = ++job->joined;
+      lock.unlock();
+      job->work(slot);
+      lock.lock();
+      if (--job->running == 0) done_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_, done_;
+  Job* jobs_ = nullptr;
+  int workers_ = 0;
+};
+
+// Never destroyed: its threads may outlive the static objects. A forked child has none of the threads, and perhaps a
+// locked mutex, so it begins with a pool of its own.
+std::atomic<Pool*> current_pool{nullptr};
+
+Pool& pool() {
+  Pool* pool = current_pool.load(std::memory_order_acquire);
+  if (pool == nullptr) {
+    static std::atomic<bool> registered{false};
+    if (!registered.exchange(true)) {
+      pthread_atfork(nullptr, nullptr, [] { current_pool.store(nullptr, std::memory_order_release); });
+    }
+    Pool* mine = new Pool;
+    if (current_pool.compare_exchange_strong(pool, mine, std::memory_order_acq_rel)) {
+      pool = mine;
+    } else {
+      delete mine;
+    }
+  }
+  return *pool;
+}
+
+int affinity_cores() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+int resolve_threads(int requested) {
+  return std::clamp(requested > 0 ? requested : affinity_cores(), 1, kMaxThreads);
+}
+
+void detail::parallel_for(Index items, Index grain, int threads, Body body, void* context) {
+  if (items <= 0) return;
+  grain = std::max<Index>(grain, 1);
+  const Index pieces = (items + grain - 1) / grain;
+  threads = static_cast<int>(std::min<Index>(threads, pieces));
+  if (threads <= 1) {
+    body(context, 0, 0, items);
+    return;
+  }
+  Job job{body, context, items, grain};
+  pool().run(job, threads);
+}
+
+}  // namespace bedside::cpu

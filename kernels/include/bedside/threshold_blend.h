@@ -1,0 +1,13 @@
+// Whether a channel's blended value is positive (MONAI AsDiscrete: at the level counts as above it).
+#pragma once
+
+#include "bedside/host_device.h"
+
+namespace bedside {
+
+// Where no patch reached (norm 0) the quotient is NaN and the answer is no.
+BEDSIDE_HD bool threshold_voxel(float total, float norm, float level) {
+  return total / norm >= level;
+}
+
+}  // namespace bedside
