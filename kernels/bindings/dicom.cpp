@@ -1,3 +1,105 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "bedside/dicom_header.h"
 #include "bindings.h"
 
-void bind_dicom(pybind11::module_&) {}
+namespace py = pybind11;
+namespace dicom = bedside::dicom;
+
+namespace {
+
+const char* name(dicom::Status status) {
+  switch (status) {
+    case dicom::Status::ok:
+      return "ok";
+    case dicom::Status::more:
+      return "more";
+    case dicom::Status::truncated:
+      return "truncated";
+    case dicom::Status::deflated:
+      return "deflated";
+    case dicom::Status::too_deep:
+      return "too deep";
+    case dicom::Status::unusual:
+      return "unusual";
+    case dicom::Status::not_dicom:
+      return "not dicom";
+  }
+  return "unusual";
+}
+
+// The tags a caller wants, sorted once and kept: a series asks the same ones of every file.
+struct Wanted {
+  std::vector<std::uint32_t> tags;
+  explicit Wanted(std::vector<std::uint32_t> list) : tags(std::move(list)) { std::sort(tags.begin(), tags.end()); }
+};
+
+py::tuple scan(const py::buffer& buffer, const Wanted& wanted, std::uint64_t file_size, const std::string& encoding) {
+  Py_buffer view;
+  if (PyObject_GetBuffer(buffer.ptr(), &view, PyBUF_SIMPLE) != 0) throw py::error_already_set();
+  dicom::Scanner scanner(static_cast<const std::uint8_t*>(view.buf), static_cast<std::uint64_t>(view.len), file_size, wanted.tags);
+  dicom::Header header;
+  bool known = true;
+  // The walk takes a few microseconds: letting other threads in would cost more than it.
+  if (encoding.empty()) {
+    header = scanner.file();
+  } else if (encoding == "implicit little") {
+    header = scanner.dataset(dicom::Encoding::implicit_little);
+  } else if (encoding == "explicit little") {
+    header = scanner.dataset(dicom::Encoding::explicit_little);
+  } else if (encoding == "explicit big") {
+    header = scanner.dataset(dicom::Encoding::explicit_big);
+  } else {
+    known = false;
+  }
+  PyBuffer_Release(&view);
+  if (!known) throw py::value_error("encoding must be 'implicit little', 'explicit little', 'explicit big' or empty, got '" + encoding + "'");
+
+  py::dict values;
+  for (const dicom::Element& element : header.elements) {
+    values[py::int_(element.tag)] = py::make_tuple(element.offset, element.length);
+  }
+  py::object pixels = py::none();
+  if (header.pixels.tag != 0) {
+    const bool encapsulated = header.pixels.length == dicom::kUndefined;
+    pixels = py::make_tuple(header.pixels.tag, header.pixels.offset, encapsulated ? py::int_(-1) : py::int_(header.pixels.length));
+  }
+  const std::uint64_t place = header.status == dicom::Status::more ? header.needed : header.dataset_offset;
+  return py::make_tuple(name(header.status), header.transfer_syntax, values, pixels, place);
+}
+
+}  // namespace
+
+void bind_dicom(py::module_& m) {
+  py::class_<Wanted>(m, "WantedTags", "Top-level tags to look for, e.g. 0x00280010.").def(py::init<std::vector<std::uint32_t>>(), py::arg("tags"));
+  m.def("scan_header", &scan, py::arg("buffer"), py::arg("tags"), py::kw_only(), py::arg("file_size") = 0, py::arg("encoding") = "",
+        R"(Find top-level elements of a DICOM header without parsing the rest (PS3.5 section 7, PS3.10 section 7.1).
+
+Parameters
+----------
+buffer : bytes-like
+    The first bytes of a file, or of a bare data set if `encoding` is given.
+tags : WantedTags
+    The elements wanted.
+file_size : int
+    Bytes in the whole file, 0 if the buffer is all of it.
+encoding : str
+    Empty for a file with preamble and meta information; 'implicit little', 'explicit little' or 'explicit big' for a data set.
+
+Returns
+-------
+status : str
+    'ok'; 'more' (scan again with at least `place` bytes); 'truncated' (the file ends inside an element); 'deflated' (the data set at
+    `place` is deflated); 'too deep' (nested over 64 levels); 'unusual' (leave it to a full parser); 'not dicom'.
+transfer_syntax : str
+values : dict[int, tuple[int, int]]
+    Value offset and length by tag, of those found up to where the walk ended.
+pixels : tuple[int, int, int] or None
+    Tag (7FE0,0008/0009/0010), value offset and length (-1 if encapsulated) of the pixel data.
+place : int
+)");
+}

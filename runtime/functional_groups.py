@@ -1,0 +1,89 @@
+"""The Frames of a multi-frame instance: geometry and rescale from its functional groups (DICOM PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from .header import HeaderError, read_dataset
+from .image import Frame, Window
+
+
+def read_frames(path: Path | None, first: Frame, count: int) -> tuple[Frame, ...]:
+    """``count`` frames; with ``path``, from that file's shared and per-frame functional groups.
+
+    Without functional groups only the first frame of a multi-frame instance could have the position in its header, and
+    which other frames share it is not said: geometry is then ``None`` for all.
+
+    Raises
+    ------
+    HeaderError
+        There are not as many per-frame groups as frames, or a group is malformed.
+    """
+    if path is None:
+        bare = replace(first, position=None, orientation=None)
+        return tuple(replace(bare, number=number) for number in range(1, count + 1))
+    dataset = read_dataset(path)
+    try:
+        shared = _first(dataset, "SharedFunctionalGroupsSequence")
+        groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+        if len(groups) not in (0, count):
+            raise HeaderError(f"{len(groups)} per-frame functional groups for {count} frames")
+        return tuple(_frame(first, shared, groups[i] if groups else None, i + 1) for i in range(count))
+    except (AttributeError, TypeError, ValueError, IndexError, RecursionError) as error:
+        raise HeaderError(f"the functional groups cannot be parsed ({type(error).__name__})") from error
+
+
+def read_window(dataset: Dataset, number: int) -> Window | None:
+    """The window of frame ``number`` (from 1) by its Frame VOI LUT group (PS3.3 C.7.6.16.2.10b), or None."""
+    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    own = groups[number - 1] if number <= len(groups) else None
+    voi = _group(own, _first(dataset, "SharedFunctionalGroupsSequence"), "FrameVOILUTSequence")
+    if voi is None:
+        return None
+    center, width = _floats(voi, "WindowCenter"), _floats(voi, "WindowWidth")
+    if not center or not width or width[0] <= 0:
+        return None
+    return Window(center[0], width[0], str(voi.get("VOILUTFunction", "") or "LINEAR"))
+
+
+def _frame(first: Frame, shared: Dataset | None, own: Dataset | None, number: int) -> Frame:
+    position = _floats(_group(own, shared, "PlanePositionSequence"), "ImagePositionPatient")
+    orientation = _floats(_group(own, shared, "PlaneOrientationSequence"), "ImageOrientationPatient")
+    measures = _group(own, shared, "PixelMeasuresSequence")
+    spacing, thickness = _floats(measures, "PixelSpacing"), _floats(measures, "SliceThickness")
+    rescale = _group(own, shared, "PixelValueTransformationSequence")
+    slope, intercept = _floats(rescale, "RescaleSlope"), _floats(rescale, "RescaleIntercept")
+    return replace(
+        first,
+        number=number,
+        position=position if len(position) == 3 else None,  # type: ignore[arg-type]
+        orientation=orientation if len(orientation) == 6 else None,  # type: ignore[arg-type]
+        spacing=spacing if len(spacing) == 2 else first.spacing,  # type: ignore[arg-type]
+        thickness=thickness[0] if thickness else first.thickness,
+        slope=slope[0] if slope and slope[0] != 0 else first.slope,
+        intercept=intercept[0] if intercept else first.intercept,
+    )
+
+
+def _group(own: Dataset | None, shared: Dataset | None, name: str) -> Dataset | None:
+    """A functional group's item: the frame's own, else the shared one (PS3.3 C.7.6.16.1)."""
+    return _first(own, name) or _first(shared, name)
+
+
+def _first(dataset: Dataset | None, name: str) -> Dataset | None:
+    items: Any = None if dataset is None else dataset.get(name)
+    return items[0] if items else None
+
+
+def _floats(dataset: Dataset | None, name: str) -> tuple[float, ...]:
+    value: Any = None if dataset is None else dataset.get(name)
+    if value is None or value == "":
+        return ()
+    try:
+        return tuple(float(part) for part in value)
+    except TypeError:
+        return (float(value),)

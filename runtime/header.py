@@ -1,0 +1,331 @@
+"""Read the header of one DICOM file: with the C++ scanner where the file is well formed, with pydicom where it is not."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from bedside.kernels._cpu import WantedTags, scan_header
+
+FIRST_READ = 16 * 1024
+"""Bytes read first; the header of a CT slice is 2 to 12 KB."""
+MAX_HEADER = 256 * 1024 * 1024
+"""A header of more bytes than this is not believed (the per-frame groups of 10,000 frames take some 20 MB)."""
+MAX_INFLATED = 2 * 1024**3
+"""Deflated data sets grow up to 1032 times; one that grows beyond this is not believed."""
+
+FLOAT_PIXELS, DOUBLE_PIXELS, INTEGER_PIXELS = 0x7FE00008, 0x7FE00009, 0x7FE00010
+TRANSFER_SYNTAX, MEDIA_SOP_CLASS = 0x00020010, 0x00020002
+
+TAGS: dict[str, int] = {
+    "SpecificCharacterSet": 0x00080005,
+    "ImageType": 0x00080008,
+    "SOPClassUID": 0x00080016,
+    "SOPInstanceUID": 0x00080018,
+    "StudyDate": 0x00080020,
+    "StudyTime": 0x00080030,
+    "AccessionNumber": 0x00080050,
+    "Modality": 0x00080060,
+    "Manufacturer": 0x00080070,
+    "StudyDescription": 0x00081030,
+    "SeriesDescription": 0x0008103E,
+    "ManufacturerModelName": 0x00081090,
+    "PatientName": 0x00100010,
+    "PatientID": 0x00100020,
+    "PatientBirthDate": 0x00100030,
+    "PatientSex": 0x00100040,
+    "BodyPartExamined": 0x00180015,
+    "SliceThickness": 0x00180050,
+    "FrameTime": 0x00181063,
+    "FrameTimeVector": 0x00181065,
+    "GantryDetectorTilt": 0x00181120,
+    "ImagerPixelSpacing": 0x00181164,
+    "ViewPosition": 0x00185101,
+    "SequenceOfUltrasoundRegions": 0x00186011,
+    "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E,
+    "StudyID": 0x00200010,
+    "SeriesNumber": 0x00200011,
+    "InstanceNumber": 0x00200013,
+    "ImagePositionPatient": 0x00200032,
+    "ImageOrientationPatient": 0x00200037,
+    "FrameOfReferenceUID": 0x00200052,
+    "Laterality": 0x00200060,
+    "ImageLaterality": 0x00200062,
+    "SamplesPerPixel": 0x00280002,
+    "PhotometricInterpretation": 0x00280004,
+    "PlanarConfiguration": 0x00280006,
+    "NumberOfFrames": 0x00280008,
+    "Rows": 0x00280010,
+    "Columns": 0x00280011,
+    "PixelSpacing": 0x00280030,
+    "PixelAspectRatio": 0x00280034,
+    "BitsAllocated": 0x00280100,
+    "BitsStored": 0x00280101,
+    "HighBit": 0x00280102,
+    "PixelRepresentation": 0x00280103,
+    "PixelPaddingValue": 0x00280120,
+    "PixelPaddingRangeLimit": 0x00280121,
+    "WindowCenter": 0x00281050,
+    "WindowWidth": 0x00281051,
+    "RescaleIntercept": 0x00281052,
+    "RescaleSlope": 0x00281053,
+    "RescaleType": 0x00281054,
+    "VOILUTFunction": 0x00281056,
+    "RedPaletteColorLookupTableDescriptor": 0x00281101,
+    "ModalityLUTSequence": 0x00283000,
+    "VOILUTSequence": 0x00283010,
+    "SharedFunctionalGroupsSequence": 0x52009229,
+    "PerFrameFunctionalGroupsSequence": 0x52009230,
+    "ExtendedOffsetTable": 0x7FE00001,
+}
+
+_WANTED = WantedTags([MEDIA_SOP_CLASS, *TAGS.values()])
+
+_pydicom_warnings = threading.Lock()
+"""warnings.catch_warnings is not safe between threads; pydicom warns of what it forgives."""
+
+
+class HeaderError(Exception):
+    """Why a file has no header that can be used: one line for a list of skipped files.
+
+    ``truncated`` is True where a DICOM file ends before its header does; ``series_uid`` is its series, if that far.
+    """
+
+    def __init__(self, reason: str, *, truncated: bool = False, series_uid: str = "") -> None:
+        super().__init__(reason)
+        self.truncated = truncated
+        self.series_uid = series_uid
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The top-level elements of one file that the runtime looks at, as bytes, and where its pixels are."""
+
+    path: Path
+    file_size: int
+    transfer_syntax: str
+    values: Mapping[int, bytes]
+    big_endian: bool = False
+    pixels: tuple[int, int, int] | None = None
+    """Tag, offset and length of the pixel data; length -1 if encapsulated. The offset is in the inflated data set where
+    the transfer syntax is deflated, else in the file."""
+
+    def has(self, name: str) -> bool:
+        """Is the element there, even if empty?"""
+        return TAGS[name] in self.values
+
+    def raw(self, name: str) -> bytes:
+        """The value's bytes without padding; empty if absent."""
+        return self.values.get(TAGS[name], b"").rstrip(b"\0 ")
+
+    def strings(self, name: str) -> tuple[str, ...]:
+        """The values of a CS, UI, DA or other text in the default repertoire."""
+        raw = self.raw(name)
+        if not raw:
+            return ()
+        return tuple(part.strip("\0 ") for part in raw.decode("latin-1").split("\\"))
+
+    def string(self, name: str) -> str:
+        """The first value of :meth:`strings`, or the empty string."""
+        values = self.strings(name)
+        return values[0] if values else ""
+
+    def floats(self, name: str) -> tuple[float, ...]:
+        """The values of a DS or IS; empty if absent or if one of them is no finite number."""
+        raw = self.values.get(TAGS[name])
+        if not raw:
+            return ()
+        try:
+            values = tuple([float(part) for part in raw.rstrip(b"\0 ").split(b"\\")])
+        except ValueError:
+            return ()
+        return values if all([-1e30 < value < 1e30 for value in values]) else ()
+
+    def number(self, name: str) -> float | None:
+        """The first value of :meth:`floats`."""
+        values = self.floats(name)
+        return values[0] if values else None
+
+    def integer(self, name: str) -> int | None:
+        """The first value of an IS, or None."""
+        value = self.number(name)
+        return None if value is None or value != int(value) else int(value)
+
+    def short(self, name: str, default: int = 0) -> int:
+        """The first value of a US."""
+        raw = self.values.get(TAGS[name], b"")
+        return int.from_bytes(raw[:2], "big" if self.big_endian else "little") if len(raw) >= 2 else default
+
+    def signed_short(self, name: str) -> int:
+        """The first value of an SS."""
+        return int(struct.unpack(">h" if self.big_endian else "<h", self.values[TAGS[name]][:2])[0])
+
+
+def read_header(path: Path) -> Header:
+    """Read what the runtime wants of a file's header.
+
+    Raises
+    ------
+    HeaderError
+        The file is no DICOM, is empty, or its header is broken or ends early.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise HeaderError(f"cannot be opened: {error.strerror}") from error
+    try:
+        size = os.fstat(descriptor).st_size
+        if size == 0:
+            raise HeaderError("empty file")
+        want = FIRST_READ
+        while True:
+            buffer = os.pread(descriptor, want, 0)
+            status, syntax, places, pixels, place = scan_header(buffer, _WANTED, file_size=size)
+            if status != "more":
+                break
+            if place > MAX_HEADER:
+                raise HeaderError(f"a header of more than {MAX_HEADER >> 20} MB")
+            want = max(place + FIRST_READ, 8 * want)
+        if status in ("ok", "truncated"):
+            values = {tag: buffer[offset : offset + length] for tag, (offset, length) in places.items()}
+            header = Header(path, size, syntax, values, syntax == ExplicitVRBigEndian, pixels)
+            if status == "truncated":
+                raise _truncated(header)
+            return header
+        if status == "too deep":
+            raise HeaderError("sequences nested more than 64 levels deep")
+        if status == "deflated":
+            return _read_deflated(path, size, os.pread(descriptor, size, 0), place)
+        if status == "not dicom" and not _may_be_bare(buffer):
+            raise HeaderError("not a DICOM file")
+        return _read_with_pydicom(path, size, descriptor)
+    except OSError as error:
+        raise HeaderError(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def inflate(content: bytes, offset: int) -> bytes:
+    """The inflated data set of a file in Deflated Explicit VR Little Endian (PS3.5 A.5).
+
+    Raises
+    ------
+    HeaderError
+        It is damaged or grows beyond :data:`MAX_INFLATED`.
+    """
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(memoryview(content)[offset:], MAX_INFLATED)
+    except zlib.error as error:
+        raise HeaderError(f"the deflated data set is damaged: {error}") from error
+    if inflater.unconsumed_tail:
+        raise HeaderError(f"the deflated data set grows beyond {MAX_INFLATED >> 30} GB")
+    if not inflater.eof:
+        raise HeaderError("the deflated data set ends early", truncated=True)
+    return data
+
+
+def dataset_offset(content: bytes) -> int:
+    """Where the data set starts in a file of PS3.10."""
+    place = scan_header(content, _WANTED)[4]
+    return int(place)
+
+
+def read_dataset(path: Path) -> Dataset:
+    """The whole header as pydicom has it, without the pixel data.
+
+    Raises
+    ------
+    HeaderError
+        pydicom cannot read it.
+    """
+    return _with_pydicom(path, stop_before_pixels=True)
+
+
+def _with_pydicom(source: Any, **options: Any) -> Dataset:
+    with _pydicom_warnings, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return pydicom.dcmread(source, force=True, **options)
+        except InvalidDicomError as error:
+            raise HeaderError("not a DICOM file") from error
+        except EOFError as error:
+            raise HeaderError("the file ends inside its header", truncated=True) from error
+        except RecursionError as error:
+            raise HeaderError("sequences nested too deep") from error
+        except Exception as error:  # pydicom lets whatever a damaged value provokes pass through
+            raise HeaderError(f"the header cannot be parsed ({type(error).__name__})") from error
+
+
+def _truncated(header: Header) -> HeaderError:
+    return HeaderError(
+        "the file ends inside its header", truncated=True, series_uid=header.string("SeriesInstanceUID")
+    )
+
+
+def _read_deflated(path: Path, size: int, content: bytes, offset: int) -> Header:
+    data = inflate(content, offset)
+    status, _, places, pixels, _ = scan_header(data, _WANTED, encoding="explicit little")
+    values = {tag: data[start : start + length] for tag, (start, length) in places.items()}
+    header = Header(path, size, DeflatedExplicitVRLittleEndian, values, False, pixels)
+    if status == "truncated":
+        raise _truncated(header)
+    if status != "ok":
+        raise HeaderError("the deflated data set is not well formed")
+    return header
+
+
+def _may_be_bare(buffer: bytes) -> bool:
+    """Could this be a data set without preamble: does it begin with group 0002 or 0008, in either byte order?"""
+    return buffer[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and len(buffer) > 32
+
+
+def _read_with_pydicom(path: Path, size: int, descriptor: int) -> Header:
+    """What the scanner leaves: bare data sets, unordered tags, implicit data under an explicit syntax, and such."""
+    if size > MAX_INFLATED:
+        raise HeaderError("an irregular header, and too large a file to parse whole")
+    dataset = _with_pydicom(BytesIO(os.pread(descriptor, size, 0)))
+    if "SOPClassUID" not in dataset:
+        raise HeaderError("no SOP Class UID: not a DICOM image")
+    syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or "")
+    implicit, little = dataset.original_encoding
+    if not syntax:
+        syntax = ImplicitVRLittleEndian if implicit else "1.2.840.10008.1.2.1" if little else ExplicitVRBigEndian
+    values = {tag: _bytes(dataset, tag, bool(little)) for tag in TAGS.values() if tag in dataset}
+    pixels = None
+    for tag in (FLOAT_PIXELS, DOUBLE_PIXELS, INTEGER_PIXELS):
+        if tag in dataset:
+            item = dataset.get_item(tag)
+            if isinstance(item, RawDataElement):
+                pixels = (tag, item.value_tell, -1 if item.length == 0xFFFFFFFF else item.length)
+    return Header(path, size, syntax, values, not little, pixels)
+
+
+def _bytes(dataset: Dataset, tag: int, little: bool) -> bytes:
+    """An element's value as it stands in the file; pydicom has converted a few of them already."""
+    item = dataset.get_item(tag)
+    if isinstance(item, RawDataElement):
+        return item.value if isinstance(item.value, bytes) else b""
+    value = item.value if item is not None else None
+    if value is None or item is None or item.VR == "SQ":
+        return b""
+    if isinstance(value, int) and item.VR in ("US", "SS"):
+        return struct.pack(("<" if little else ">") + ("H" if item.VR == "US" else "h"), value)
+    values = value if isinstance(value, list | MultiValue) else [value]
+    return "\\".join(str(part) for part in values).encode("utf-8")

@@ -1,0 +1,186 @@
+"""One image instance: what its header says of its pixels, checked against the bytes that are there, and its Frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.uid import UID
+
+from .functional_groups import read_frames
+from .header import FLOAT_PIXELS, INTEGER_PIXELS, Header, HeaderError
+from .image import Frame, Vector, Window
+
+MAX_FRAME_PIXELS = 1 << 28
+"""16384 x 16384: five times the largest mammogram; a frame of more is not believed."""
+MAX_FRAMES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The Image Pixel module (DICOM PS3.3 C.7.6.3) of one file, and where its pixels are."""
+
+    path: Path
+    sop_instance_uid: str
+    transfer_syntax: str
+    modality: str
+    rows: int
+    columns: int
+    samples: int
+    photometric: str
+    planar: int
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+    frames: int
+    pixels: tuple[int, int, int]
+    """Tag, offset and length of the pixel data, see :class:`Header`."""
+    window: Window | None
+    padding_value: int | None
+    padding_limit: int | None
+    has_modality_lut: bool
+    has_voi_lut: bool
+
+    @property
+    def encapsulated(self) -> bool:
+        """Is each frame a code stream in fragments (PS3.5 A.4), rather than plain pixels?"""
+        return self.pixels[2] < 0
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one plain frame as stored. YBR_FULL_422 stores two samples a pixel (PS3.3 C.7.6.3.1.2)."""
+        samples = 2 if self.photometric == "YBR_FULL_422" else self.samples
+        return (self.rows * self.columns * samples * self.bits_allocated + 7) // 8
+
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return self.path.name
+
+
+def read_instance(header: Header) -> Instance:
+    """Check what the header says of the pixels.
+
+    Raises
+    ------
+    HeaderError
+        An attribute of the Image Pixel module is missing or impossible, or the frame is larger than can be believed.
+    """
+    if header.pixels is None:
+        raise HeaderError("an image object without pixel data", truncated=True)
+    rows, columns = header.short("Rows"), header.short("Columns")
+    if rows == 0 or columns == 0:
+        raise HeaderError("Rows or Columns is missing or zero")
+    if rows * columns > MAX_FRAME_PIXELS:
+        raise HeaderError(f"a frame of {columns} x {rows} pixels is not believed")
+    frames = header.integer("NumberOfFrames") if header.raw("NumberOfFrames") else 1
+    if frames is None or not 1 <= frames <= MAX_FRAMES:
+        raise HeaderError(f"Number of Frames is '{header.string('NumberOfFrames')}'")
+    allocated = header.short("BitsAllocated")
+    if header.pixels[0] != INTEGER_PIXELS:
+        allocated = 32 if header.pixels[0] == FLOAT_PIXELS else 64
+        stored, high = allocated, allocated - 1
+    else:
+        stored = header.short("BitsStored", allocated)
+        high = header.short("HighBit", stored - 1)
+    if allocated not in (1, 8, 16, 32, 64):
+        raise HeaderError(f"Bits Allocated is {allocated}")
+    if not 1 <= stored <= allocated:
+        raise HeaderError(f"Bits Stored is {stored} where Bits Allocated is {allocated}")
+    if not stored - 1 <= high < allocated:
+        raise HeaderError(f"High Bit is {high} where Bits Stored is {stored} and Bits Allocated {allocated}")
+    signed = header.short("PixelRepresentation") == 1
+    photometric = header.string("PhotometricInterpretation").upper()
+    samples = header.short("SamplesPerPixel", 1)
+    if not photometric:
+        raise HeaderError("Photometric Interpretation is missing")
+    if samples != (1 if photometric in ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR") else 3):
+        raise HeaderError(f"Samples per Pixel is {samples} where Photometric Interpretation is {photometric}")
+    return Instance(
+        path=header.path,
+        sop_instance_uid=header.string("SOPInstanceUID"),
+        transfer_syntax=header.transfer_syntax,
+        modality=header.string("Modality"),
+        rows=rows,
+        columns=columns,
+        samples=samples,
+        photometric=photometric,
+        planar=header.short("PlanarConfiguration"),
+        bits_allocated=allocated,
+        bits_stored=stored,
+        high_bit=high,
+        signed=signed,
+        frames=frames,
+        pixels=header.pixels,
+        window=read_window(header),
+        padding_value=_padding(header, "PixelPaddingValue", signed),
+        padding_limit=_padding(header, "PixelPaddingRangeLimit", signed),
+        has_modality_lut=header.has("ModalityLUTSequence"),
+        has_voi_lut=header.has("VOILUTSequence"),
+    )
+
+
+def read_window(header: Header) -> Window | None:
+    """The first window of the VOI LUT module (PS3.3 C.11.2), or None."""
+    center, width = header.number("WindowCenter"), header.number("WindowWidth")
+    if center is None or width is None or width <= 0:
+        return None
+    return Window(center, width, header.string("VOILUTFunction") or "LINEAR")
+
+
+def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
+    """The Frames of an instance; those of an enhanced one have the geometry of their functional groups.
+
+    Raises
+    ------
+    HeaderError
+        The functional groups cannot be read.
+    """
+    position = header.floats("ImagePositionPatient")
+    orientation = header.floats("ImageOrientationPatient")
+    spacing = header.floats("PixelSpacing")
+    slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
+    first = Frame(
+        path=header.path,
+        sop_class_uid=header.string("SOPClassUID"),
+        sop_instance_uid=instance.sop_instance_uid,
+        number=1,
+        instance_number=header.integer("InstanceNumber"),
+        rows=instance.rows,
+        columns=instance.columns,
+        position=_vector(position),
+        orientation=orientation if len(orientation) == 6 else None,  # type: ignore[arg-type]
+        spacing=spacing if len(spacing) == 2 else None,  # type: ignore[arg-type]
+        thickness=header.number("SliceThickness"),
+        slope=1.0 if slope is None or slope == 0 else slope,
+        intercept=0.0 if intercept is None else intercept,
+        frame_of_reference_uid=header.string("FrameOfReferenceUID") or None,
+        image_type=header.strings("ImageType"),
+        gantry_tilt=header.number("GantryDetectorTilt"),
+    )
+    if header.has("PerFrameFunctionalGroupsSequence") or header.has("SharedFunctionalGroupsSequence"):
+        return read_frames(header.path, first, instance.frames)
+    if instance.frames == 1:
+        return (first,)
+    return read_frames(None, first, instance.frames)
+
+
+def syntax_name(uid: str) -> str:
+    """A transfer syntax as a reader knows it: its name and UID, or the UID alone where pydicom knows no name."""
+    name = UID(uid).name
+    return uid if name == uid else f"{name} ({uid})"
+
+
+def _vector(values: tuple[float, ...]) -> Vector | None:
+    return (values[0], values[1], values[2]) if len(values) == 3 else None
+
+
+def _padding(header: Header, name: str, signed: bool) -> int | None:
+    """A padding value is US or SS as Pixel Representation says (PS3.3 C.7.5.1.1.2)."""
+    if len(header.values.get(_TAG[name], b"")) < 2:
+        return None
+    return header.signed_short(name) if signed else header.short(name)
+
+
+_TAG = {"PixelPaddingValue": 0x00280120, "PixelPaddingRangeLimit": 0x00280121}

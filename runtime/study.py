@@ -1,0 +1,420 @@
+"""DICOM in: find the files of a study, read their headers, group them into series."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from . import text
+from .dicomdir import read_dicomdir
+from .errors import StudyRejected
+from .header import Header, HeaderError, read_dataset, read_header
+from .image import Frame, UltrasoundRegion
+from .instance import Instance, frames_of, read_instance
+from .regions import ultrasound_regions
+
+Progress = Callable[[str, int, int], None]
+
+DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
+NOT_IMAGES = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation",
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation",
+    "1.2.840.10008.5.1.4.1.1.481.2": "RT Dose",
+    "1.2.840.10008.5.1.4.1.1.30": "Parametric Map",
+    "1.2.840.10008.5.1.4.1.1.77.1.6": "Whole Slide Microscopy image",
+}
+"""Objects with pixel data that are no source images; objects without pixel data are told by that."""
+TEXTS = ("PatientName", "PatientID", "StudyDescription", "SeriesDescription", "AccessionNumber", "StudyID", "Manufacturer")
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that is not part of any series, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """The image instances of one series, in file-name order of their frames.
+
+    ``kind`` is a hint: 'volume' where the frames are placed in the patient, 'cine' where an instance has several frames
+    that are not, else 'image'.
+    """
+
+    uid: str
+    study_uid: str
+    modality: str
+    sop_class_uid: str
+    frames: tuple[Frame, ...]
+    instances: tuple[Instance, ...]
+    kind: str
+    number: int | None = None
+    description: str = ""
+    body_part: str = ""
+    frame_of_reference_uid: str | None = None
+    image_type: tuple[str, ...] = ()
+    laterality: str = ""
+    view_position: str = ""
+    photometric: str = ""
+    transfer_syntaxes: tuple[str, ...] = ()
+    frame_time_ms: float | None = None
+    imager_spacing: tuple[float, float] | None = None
+    """Imager Pixel Spacing (0018,1164), mm at the detector, not in the patient."""
+    manufacturer: str = ""
+    model: str = ""
+    regions: tuple[UltrasoundRegion, ...] = ()
+    """Ultrasound regions of the first instance; :meth:`regions_of` has those of another."""
+    damaged: tuple[Skipped, ...] = ()
+    """Files of this series that cannot be read: with any, the series is not whole."""
+    charset: text.CharacterSet = field(default_factory=text.CharacterSet)
+
+    @cached_property
+    def _by_path(self) -> dict[Path, Instance]:
+        return {instance.path: instance for instance in self.instances}
+
+    def instance(self, frame: Frame) -> Instance:
+        """The instance a frame belongs to."""
+        return self._by_path[frame.path]
+
+    def dataset(self, index: int = 0) -> Dataset:
+        """The whole header, without pixels, of the instance of ``frames[index]``; its text is right in every character set.
+
+        Raises
+        ------
+        StudyRejected
+            The file has changed or gone since the study was loaded.
+        """
+        path = self.frames[index].path
+        try:
+            dataset = read_dataset(path)
+        except (HeaderError, OSError) as error:
+            raise StudyRejected(f"{path.name}: {error}", mend="leave the study's files in place during the run") from error
+        text.correct(dataset, self.charset)
+        return dataset
+
+    def regions_of(self, instance: Instance) -> tuple[UltrasoundRegion, ...]:
+        """The calibrated ultrasound regions of one instance (PS3.3 C.8.5.5)."""
+        if instance is self.instances[0] or not self.regions:
+            return self.regions
+        return ultrasound_regions(read_dataset(instance.path))
+
+    def require_whole(self) -> None:
+        """Refuse a series of which a file is damaged.
+
+        Raises
+        ------
+        StudyRejected
+            Naming the file.
+        """
+        if self.damaged:
+            first = self.damaged[0]
+            more = f" and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
+            raise StudyRejected(
+                f"series {self.uid}: {first.path.name}{more}: {first.reason}",
+                mend="send the series again from the scanner or the PACS",
+            )
+
+
+@dataclass(frozen=True)
+class Study:
+    """One study of one patient. Text is decoded; dates and times are as DICOM writes them (YYYYMMDD, HHMMSS)."""
+
+    path: Path
+    series: tuple[Series, ...]
+    skipped: tuple[Skipped, ...] = ()
+    study_uid: str = ""
+    patient_name: str = ""
+    patient_id: str = ""
+    patient_birth_date: str = ""
+    patient_sex: str = ""
+    accession: str = ""
+    study_id: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    description: str = ""
+    charset: text.CharacterSet = field(default_factory=text.CharacterSet)
+    notes: tuple[str, ...] = ()
+    """What was read differently from what the files say, e.g. a false character set."""
+
+
+@dataclass
+class _Found:
+    headers: list[Header] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    damaged: dict[str, list[Skipped]] = field(default_factory=lambda: defaultdict(list))
+
+
+def load_study(path: Path | str, *, study_uid: str | None = None, progress: Progress | None = None) -> Study:
+    """Read the headers of all DICOM files under ``path`` and group the images into series.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, a folder (searched with all its sub-folders) or a DICOMDIR.
+    study_uid : str, optional
+        Which study, where there are several.
+    progress : callable, optional
+        Called with ("read", files done, files).
+
+    Raises
+    ------
+    StudyRejected
+        Nothing there, no image among what is there, or more than one study or patient.
+    """
+    root = Path(path)
+    files, missing = find_files(root)
+    found = _read_headers(files, progress)
+    for name, series in missing:
+        lost = Skipped(name, "listed in the DICOMDIR, but not there")
+        if series:
+            found.damaged[series].append(lost)
+        else:
+            found.skipped.append(lost)
+    images = _pick_study(root, found, study_uid)
+    return _assemble(root, images, found)
+
+
+def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The files of a study in a fixed order, and those a DICOMDIR lists that are not there, with their series UID.
+
+    Raises
+    ------
+    StudyRejected
+        ``root`` does not exist or cannot be read.
+    """
+    if not root.exists():
+        raise StudyRejected(f"'{root}' does not exist", mend="give a DICOM file, a folder of them, or a DICOMDIR")
+    if root.is_file():
+        if root.name.upper() != "DICOMDIR" and not _is_dicomdir(root):
+            return [root], []
+        try:
+            return read_dicomdir(root)
+        except HeaderError as error:
+            raise StudyRejected(f"{root.name}: {error}", mend="give the folder instead of its DICOMDIR") from error
+    files: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir():
+                        place = entry.stat()
+                        if (place.st_dev, place.st_ino) not in seen:
+                            seen.add((place.st_dev, place.st_ino))
+                            folders.append(Path(entry.path))
+                    elif entry.is_file():
+                        files.append(Path(entry.path))
+        except OSError as error:
+            raise StudyRejected(f"folder '{folder}' cannot be read: {error.strerror}") from error
+    return sorted(files), []
+
+
+def _is_dicomdir(path: Path) -> bool:
+    try:
+        return read_header(path).string("SOPClassUID") == DICOMDIR_CLASS
+    except HeaderError:
+        return False
+
+
+def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:
+    found = _Found()
+    step = max(1, len(files) // 100)
+    for done, path in enumerate(files):
+        if progress is not None and done % step == 0:
+            progress("read", done, len(files))
+        try:
+            header = read_header(path)
+        except HeaderError as error:
+            skipped = Skipped(path, str(error))
+            if error.truncated and error.series_uid:
+                found.damaged[error.series_uid].append(skipped)
+            else:
+                found.skipped.append(skipped)
+            continue
+        reason = _why_no_image(header)
+        if reason:
+            found.skipped.append(Skipped(path, reason))
+        else:
+            found.headers.append(header)
+    if progress is not None:
+        progress("read", len(files), len(files))
+    return found
+
+
+def _why_no_image(header: Header) -> str:
+    """Why an object is no source image, or the empty string."""
+    sop_class = header.string("SOPClassUID")
+    if header.path.name.upper() == "DICOMDIR" or sop_class == DICOMDIR_CLASS:
+        return "DICOMDIR: the folder itself was read"
+    if sop_class in NOT_IMAGES:
+        return f"{NOT_IMAGES[sop_class]}, not a source image"
+    if header.pixels is None and "Image Storage" not in UID(sop_class).name:
+        name = UID(sop_class).name.removesuffix(" Storage")
+        return f"{name}, not an image" if sop_class else "no SOP Class UID: not a DICOM image"
+    if not header.string("SeriesInstanceUID"):
+        return "no Series Instance UID"
+    return ""
+
+
+def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header]:
+    """The images of the one study asked for, or of the only one there is."""
+    studies: dict[str, list[Header]] = defaultdict(list)
+    for header in found.headers:
+        studies[header.string("StudyInstanceUID")].append(header)
+    if not studies:
+        raise StudyRejected(_nothing_left(root, found), mend=_mend_nothing(found))
+    if study_uid is not None:
+        if study_uid not in studies:
+            there = ", ".join(sorted(studies))
+            raise StudyRejected(f"study {study_uid} is not in '{root}'; there: {there}")
+        images = studies[study_uid]
+    elif len(studies) > 1:
+        listed = ", ".join(f"{uid or '(no UID)'} ({_summary(headers)})" for uid, headers in sorted(studies.items()))
+        patients = len({_patient(header) for header in found.headers})
+        whose = f" of {patients} patients" if patients > 1 else ""
+        raise StudyRejected(
+            f"'{root}' holds {len(studies)} studies{whose}: {listed}", mend="name one: --study UID (study_uid=)"
+        )
+    else:
+        images = found.headers
+    patients_of: dict[tuple[bytes, bytes], Header] = {}
+    for header in images:
+        patients_of.setdefault(_patient(header), header)
+    if len(patients_of) > 1:
+        one, other = list(patients_of.values())[:2]
+        raise StudyRejected(
+            f"two patients in one study: {one.path.name} and {other.path.name} differ in Patient ID or name",
+            mend="give the files of one patient",
+        )
+    return images
+
+
+def _patient(header: Header) -> tuple[bytes, bytes]:
+    """What tells patients apart: the ID, or the name where there is none."""
+    identifier = header.raw("PatientID")
+    return (identifier, b"") if identifier else (b"", header.raw("PatientName").rstrip(b"^"))
+
+
+def _summary(headers: Sequence[Header]) -> str:
+    modalities = sorted({header.string("Modality") or "no modality" for header in headers})
+    return f"{'/'.join(modalities)}, {len(headers)} file{'s' if len(headers) > 1 else ''}"
+
+
+def _nothing_left(root: Path, found: _Found) -> str:
+    if not found.skipped and not found.damaged:
+        return f"no files in '{root}'"
+    reasons = Counter(skipped.reason for skipped in found.skipped)
+    reasons.update(skipped.reason for lost in found.damaged.values() for skipped in lost)
+    if len(reasons) == 1 and sum(reasons.values()) == 1:
+        path = next(iter([*found.skipped, *(s for lost in found.damaged.values() for s in lost)])).path
+        return f"no image in '{root.name}': {path.name} is skipped: {next(iter(reasons))}"
+    listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(4))
+    return f"no image in '{root}': {listed}"
+
+
+def _mend_nothing(found: _Found) -> str:
+    if any("Segmentation" in skipped.reason for skipped in found.skipped):
+        return "give the study of images it was made from"
+    return "give a DICOM image file, a folder of them, or a DICOMDIR"
+
+
+def _assemble(root: Path, images: Iterable[Header], found: _Found) -> Study:
+    groups: dict[str, list[Header]] = defaultdict(list)
+    for header in images:
+        groups[header.string("SeriesInstanceUID")].append(header)
+    skipped = list(found.skipped)
+    series = [_series(uid, headers, found.damaged.pop(uid, []), skipped) for uid, headers in groups.items()]
+    for lost in found.damaged.values():
+        skipped.extend(lost)
+    kept = sorted((one for one in series if one is not None), key=lambda s: (s.number is None, s.number or 0, s.uid))
+    if not kept:
+        found.skipped = skipped
+        raise StudyRejected(_nothing_left(root, found), mend=_mend_nothing(found))
+    first = next(iter(groups.values()))[0]
+    charset = kept[0].charset
+    return Study(
+        path=root,
+        series=tuple(kept),
+        skipped=tuple(skipped),
+        study_uid=first.string("StudyInstanceUID"),
+        patient_name=text.person_name(first.raw("PatientName"), charset),
+        patient_id=text.decode(first.raw("PatientID"), charset),
+        patient_birth_date=first.string("PatientBirthDate"),
+        patient_sex=first.string("PatientSex"),
+        accession=text.decode(first.raw("AccessionNumber"), charset),
+        study_id=text.decode(first.raw("StudyID"), charset),
+        study_date=first.string("StudyDate"),
+        study_time=first.string("StudyTime"),
+        description=text.decode(first.raw("StudyDescription"), charset),
+        charset=charset,
+        notes=tuple(dict.fromkeys(one.charset.note for one in kept if one.charset.note)),
+    )
+
+
+def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: list[Skipped]) -> Series | None:
+    """One series; a file whose pixel description is impossible makes the series damaged."""
+    frames: list[Frame] = []
+    instances: list[Instance] = []
+    sound: list[Header] = []
+    lost = list(damaged)
+    for header in headers:
+        try:
+            instance = read_instance(header)
+            frames.extend(frames_of(header, instance))
+        except HeaderError as error:
+            lost.append(Skipped(header.path, str(error)))
+            continue
+        instances.append(instance)
+        sound.append(header)
+    if not instances:
+        skipped.extend(lost)
+        return None
+    first = sound[0]
+    charset = text.detect(first.strings("SpecificCharacterSet"), [first.raw(name) for name in TEXTS])
+    spacing = first.floats("ImagerPixelSpacing")
+    regions: tuple[UltrasoundRegion, ...] = ()
+    if first.has("SequenceOfUltrasoundRegions"):
+        regions = ultrasound_regions(read_dataset(first.path))
+    return Series(
+        uid=uid,
+        study_uid=first.string("StudyInstanceUID"),
+        modality=first.string("Modality"),
+        sop_class_uid=first.string("SOPClassUID"),
+        frames=tuple(frames),
+        instances=tuple(instances),
+        kind=_kind(frames, instances),
+        number=first.integer("SeriesNumber"),
+        description=text.decode(first.raw("SeriesDescription"), charset),
+        body_part=first.string("BodyPartExamined"),
+        frame_of_reference_uid=first.string("FrameOfReferenceUID") or None,
+        image_type=first.strings("ImageType"),
+        laterality=first.string("ImageLaterality") or first.string("Laterality"),
+        view_position=first.string("ViewPosition"),
+        photometric=instances[0].photometric,
+        transfer_syntaxes=tuple(sorted({instance.transfer_syntax for instance in instances})),
+        frame_time_ms=first.number("FrameTime"),
+        imager_spacing=(spacing[0], spacing[1]) if len(spacing) == 2 else None,
+        manufacturer=text.decode(first.raw("Manufacturer"), charset),
+        model=text.decode(first.raw("ManufacturerModelName"), charset),
+        regions=regions,
+        damaged=tuple(lost),
+        charset=charset,
+    )
+
+
+def _kind(frames: Sequence[Frame], instances: Sequence[Instance]) -> str:
+    placed = sum(1 for frame in frames if frame.position is not None and frame.orientation is not None)
+    if placed > 1 and placed * 2 > len(frames):
+        return "volume"
+    return "cine" if any(instance.frames > 1 for instance in instances) else "image"
