@@ -1,0 +1,197 @@
+"""Results as files: DICOM SEG, SR and key images, PNG, result.json. All or nothing.
+
+Files are made in a hidden folder on the same file system as the output folder and moved into place at the end;
+result.json goes last, so a folder with a result.json is complete. Nothing but the files of an earlier result is ever
+replaced or removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from ..errors import DeliveryError
+from . import key_image, result_json, seg, sr
+from .context import Provenance, ReportInput
+
+__all__ = ["Provenance", "ReportInput", "WrittenFile", "write_all"]
+
+Progress = Callable[[str, int, int], None]
+
+SEG_NAME, SR_NAME, JSON_NAME = "segmentation.dcm", "report.dcm", "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A result file that is in its place and was read back."""
+
+    path: Path
+    kind: str
+    """``seg``, ``sr``, ``key-image``, ``png`` or ``json``."""
+    size: int
+    sha256: str
+    uid: str | None = None
+    """SOP Instance UID of a DICOM file."""
+
+
+def write_all(data: ReportInput, out: Path, progress: Progress | None = None) -> list[WrittenFile]:
+    """Write every result of a study into the folder ``out``, made if need be.
+
+    The same content gives the same UIDs and replaces the files of the earlier run.
+
+    Parameters
+    ----------
+    data
+        What was found, in what, by what.
+    out
+        Result folder.
+    progress
+        Called with ("report", done, total).
+
+    Returns
+    -------
+    The files, result.json last. There is no segmentation.dcm where nothing was found, nor for a classification.
+
+    Raises
+    ------
+    DeliveryError
+        No rights, no room, or a file that does not read back as what was meant; ``out`` is then as it was before.
+    BundleError
+        The bundle's finding text cannot be filled in.
+    """
+    made = _missing_folders(out.parent)
+    work: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        there = out.exists()
+        work = Path(tempfile.mkdtemp(prefix=".bedside-", dir=out if there else out.parent))
+        files = _write(data, work, progress or (lambda stage, done, total: None))
+        if there:
+            _replace(work, out, [file.path.name for file in files])
+        else:
+            work.chmod(_folder_mode())
+            work.rename(out)
+        made = []
+    except OSError as error:
+        raise DeliveryError(f"the results cannot be written to {out}: {_reason(error)}", mend=_mend(error)) from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+    return [WrittenFile(out / file.path.name, file.kind, file.size, file.sha256, file.uid) for file in files]
+
+
+def _missing_folders(folder: Path) -> list[Path]:
+    """The folders that making ``folder`` would make, innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def _folder_mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o777 & ~mask
+
+
+def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenFile]:
+    segmentation = seg.build(data) if data.findings.parts is not None else None
+    document = sr.build(data, segmentation)
+    images = key_image.draw(data)
+    total = (segmentation is not None) + 2 + len(images)
+    files: list[WrittenFile] = []
+
+    def store(name: str, kind: str, write: Callable[[BinaryIO], object], uid: str | None = None) -> Path:
+        path = folder / name
+        with path.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        files.append(WrittenFile(path, kind, path.stat().st_size, digest, uid))
+        return path
+
+    def store_dataset(name: str, kind: str, dataset: Dataset) -> None:
+        path = store(name, kind, lambda file: dataset.save_as(file, enforce_file_format=True), dataset.SOPInstanceUID)
+        if dcmread(path) != dataset:
+            raise DeliveryError(f"{name} does not read back as what was written", mend="write to another disk")
+        progress("report", done(), total)
+
+    def done() -> int:
+        return sum(file.kind != "png" for file in files)
+
+    if segmentation is not None:
+        seg.check(store(SEG_NAME, "seg", segmentation.write, segmentation.sop_instance_uid), data)
+        progress("report", done(), total)
+    store_dataset(SR_NAME, "sr", document)
+    for number, (image, dataset) in enumerate(zip(images, key_image.datasets(data, images), strict=True), start=1):
+        store(f"key-image-{number}.png", "png", _writer(image.png()))
+        store_dataset(f"key-image-{number}.dcm", "key-image", dataset)
+    content = json.dumps(result_json.build(data, files), ensure_ascii=False, indent=2, allow_nan=False).encode()
+    store(JSON_NAME, "json", _writer(content + b"\n"))
+    progress("report", total, total)
+    return files
+
+
+def _writer(content: bytes) -> Callable[[BinaryIO], object]:
+    return lambda file: file.write(content)
+
+
+def _replace(work: Path, out: Path, names: list[str]) -> None:
+    """Move the new files from ``work`` into ``out``; what an earlier result left there goes, or comes back on
+    failure.
+    """
+    old = work / "replaced"
+    old.mkdir()
+    moved: list[str] = []
+    # result.json goes first and comes last: while it is there, the folder is whole.
+    stale = [name for name in _earlier(out) if name not in names]
+    away = [name for name in (JSON_NAME, *stale, *names[:-1]) if (out / name).exists()]
+    try:
+        for name in away:
+            (out / name).rename(old / name)
+        for name in names:
+            (work / name).rename(out / name)
+            moved.append(name)
+    except OSError:
+        for name in moved:
+            (out / name).unlink(missing_ok=True)
+        for name in reversed(away):
+            if (old / name).exists():
+                (old / name).rename(out / name)
+        raise
+
+
+def _earlier(out: Path) -> list[str]:
+    """Names of the files that an earlier result in ``out`` says are its own."""
+    try:
+        content = json.loads((out / JSON_NAME).read_text())
+        names = [str(file["name"]) for file in content["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in names if Path(name).name == name and name not in ("", ".", "..")]
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def _mend(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some room, or choose another folder"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "choose a folder that you may write to"
+    return "choose another folder"

@@ -1,0 +1,388 @@
+"""DICOM Segmentation (PS3.3 A.51 and C.8.20): one segment a lesion, BINARY, or LABELMAP (Supplement 243) on request.
+
+Frames are ordered by segment, then along the slice normal; slices without the lesion have no frame. The planes are
+those of the source: in the source's frame of reference where there is one, else by reference to the source image or
+frame only. An empty mask gives no SEG, because a SEG needs at least one frame; the SR then says that nothing was found.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from highdicom.color import CIELabColor
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from ..errors import DeliveryError
+from ..findings import Labels, Lesion, plane_affine
+from ..image import Frame, Image, Volume
+from ..uids import content_uid
+from . import encode
+from .context import ReportInput, algorithm_item, code_item, code_of, referenced_series, result_dataset
+
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
+SERIES_NUMBER = 9001
+
+_POSITION_TOLERANCE_MM = 1e-3
+_COMPARE_FRAMES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SegFrame:
+    """One frame of a SEG: lesion ``number`` (0 in a label map) in slice ``z``."""
+
+    number: int
+    z: int
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A SEG ready to be written."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    frames: tuple[SegFrame, ...]
+    head: Dataset
+    """Everything before the per-frame functional groups."""
+    per_frame: bytes
+    pixels: NDArray[np.uint8]
+    """Pixel data, one dimension, even length."""
+
+    def frame_numbers(self, number: int) -> list[int]:
+        """Frame numbers, from 1, that show a lesion."""
+        return [n for n, frame in enumerate(self.frames, start=1) if frame.number in (0, number)]
+
+    def write(self, file: BinaryIO) -> None:
+        """Write the DICOM file."""
+        head = BytesIO()
+        self.head.save_as(head, enforce_file_format=True)
+        file.write(head.getbuffer())
+        file.write(self.per_frame)
+        file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, len(self.pixels)))
+        file.write(self.pixels.data)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planes:
+    """Where the slices lie. ``positions`` is None where the source has no place in the patient."""
+
+    orientation: tuple[float, ...] | None
+    positions: NDArray[np.float64] | None
+    order: NDArray[np.intp]
+    """Rank of each slice along the normal, from 0."""
+    spacing: tuple[float, float] | None
+    between: float | None
+    thickness: float | None
+
+
+def _planes(data: ReportInput) -> _Planes:
+    source = data.source
+    if isinstance(source, Volume):
+        return _volume_planes(source)
+    frames = (source.frame,) if isinstance(source, Image) else source.frames
+    affine2 = plane_affine(frames[0]) if isinstance(source, Image) else None
+    if affine2 is None or not data.header.get("FrameOfReferenceUID"):
+        return _Planes(None, None, np.arange(len(frames)), None, None, None)
+    frame = frames[0]
+    return _Planes(frame.orientation, affine2[:3, 3][np.newaxis], np.arange(1), frame.spacing, None, frame.thickness)
+
+
+def _volume_planes(volume: Volume) -> _Planes:
+    """The source's own numbers where a slice is a source plane, else those of the grid it was resampled to."""
+    affine = volume.affine
+    between, row, column = volume.spacing
+    orientation = tuple(float(v) for v in (*(affine[:3, 2] / column), *(affine[:3, 1] / row)))
+    spacing, thickness = (row, column), between
+    first = volume.frames[0]
+    if first is not None and first.orientation is not None and first.spacing is not None:
+        orientation, spacing, thickness = first.orientation, first.spacing, first.thickness or between
+    positions = np.array(
+        [
+            affine[:3, 3] + z * affine[:3, 0] if frame is None or frame.position is None else frame.position
+            for z, frame in enumerate(volume.frames)
+        ]
+    )
+    normal = np.cross(orientation[:3], orientation[3:])
+    order = np.argsort(np.argsort(positions @ normal, kind="stable"), kind="stable")
+    return _Planes(orientation, positions, order, spacing, between, thickness)
+
+
+def _source_frames(data: ReportInput) -> tuple[Frame | None, ...]:
+    return (data.source.frame,) if isinstance(data.source, Image) else data.source.frames
+
+
+def build(data: ReportInput) -> Segmentation | None:
+    """Make the SEG of the findings; None where there is no lesion.
+
+    Raises
+    ------
+    ValueError
+        The findings are not a segmentation.
+    """
+    parts, lesions = data.findings.parts, data.findings.lesions
+    if parts is None:
+        raise ValueError("a classification has no SEG")
+    if not lesions:
+        return None
+    planes = _planes(data)
+    frames, pixels = _label_map(parts, planes) if data.label_map else _binary(parts, lesions, planes)
+    sop_class = LABEL_MAP_SEGMENTATION if data.label_map else SEGMENTATION
+    uid = content_uid(
+        "segmentation",
+        sop_class,
+        data.series_uid("SEG"),
+        data.provenance.device,
+        data.software_version,
+        repr([(frame.number, frame.z) for frame in frames]),
+        repr([(lesion.number, lesion.label, lesion.tracking_uid) for lesion in lesions]),
+        pixels.data,
+    )
+    head = _head(data, planes, sop_class, uid, len(frames))
+    return Segmentation(sop_class, uid, tuple(frames), head, _per_frame(data, planes, frames), pixels)
+
+
+def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: _Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
+    """Frames and their bits, least significant first, without a gap between frames (PS3.5 8.1.1)."""
+    frames, packed = [], []
+    aligned = parts[0].size % 8 == 0
+    for lesion in lesions:
+        z0, z1 = lesion.bbox[0]
+        inside = parts[z0:z1] == lesion.number
+        shown = np.flatnonzero(inside.any(axis=(1, 2)))
+        shown = shown[np.argsort(planes.order[shown + z0], kind="stable")]
+        frames += [SegFrame(lesion.number, int(z) + z0) for z in shown]
+        chosen = inside[shown]
+        packed.append(np.packbits(chosen.reshape(-1), bitorder="little") if aligned else chosen.reshape(-1))
+    bits = np.concatenate(packed)
+    return frames, _even(bits if aligned else np.packbits(bits, bitorder="little"))
+
+
+def _label_map(parts: Labels, planes: _Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
+    shown = np.flatnonzero(parts.any(axis=(1, 2)))
+    shown = shown[np.argsort(planes.order[shown], kind="stable")]
+    return [SegFrame(0, int(z)) for z in shown], _even(parts[shown].reshape(-1))
+
+
+def _even(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.append(data, np.uint8(0)) if len(data) % 2 else data
+
+
+def _head(data: ReportInput, planes: _Planes, sop_class: str, uid: str, count: int) -> Dataset:
+    ds = result_dataset(data, sop_class, uid, "SEG", SERIES_NUMBER, f"{data.bundle.name}: segmentation")
+    ds.ImageType = ["DERIVED", "PRIMARY"]
+    ds.ContentLabel = "SEGMENTATION"
+    ds.ContentDescription = f"{data.bundle.name} {data.bundle.version}"[:64]
+    ds.ContentCreatorName = ""
+    ds.ReferencedSeriesSequence = referenced_series(data)
+    if planes.positions is not None:
+        ds.FrameOfReferenceUID = data.frame_of_reference_uid
+        ds.PositionReferenceIndicator = str(data.header.get("PositionReferenceIndicator", "") or "")
+    else:
+        ds.PatientOrientation = data.header.get("PatientOrientation", "")
+    parts = data.findings.parts
+    assert parts is not None
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.NumberOfFrames, ds.Rows, ds.Columns = count, parts.shape[1], parts.shape[2]
+    bits = 8 if data.label_map else 1
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits, bits - 1, 0
+    if data.label_map:
+        ds.PixelPaddingValue = 0
+    ds.LossyImageCompression = "00"
+    if data.header.get("LossyImageCompression") == "01":
+        ds.LossyImageCompression = "01"
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if keyword in data.header:
+                setattr(ds, keyword, data.header[keyword].value)
+    ds.SegmentationType = "LABELMAP" if data.label_map else "BINARY"
+    ds.SegmentsOverlap = "NO"
+    ds.PresentationLUTShape = "IDENTITY"
+    ds.SegmentSequence = _segments(data)
+    _dimensions(ds, data, planes, uid)
+    ds.SharedFunctionalGroupsSequence = [_shared(planes)]
+    return ds
+
+
+def _segments(data: ReportInput) -> Sequence:
+    specs = {spec.label: spec for spec in data.bundle.meta.result.segments}
+    items = []
+    if data.label_map:
+        background = Dataset()
+        background.SegmentedPropertyCategoryCodeSequence = [code_item("125040", "DCM", "Background")]
+        background.SegmentNumber, background.SegmentLabel = 0, "Background"
+        background.SegmentAlgorithmType, background.SegmentAlgorithmName = "AUTOMATIC", data.bundle.name[:64]
+        background.SegmentedPropertyTypeCodeSequence = [code_item("125040", "DCM", "Background")]
+        items.append(background)
+    for lesion in data.findings.lesions:
+        spec = specs[lesion.label]
+        item = Dataset()
+        item.SegmentNumber = lesion.number
+        item.SegmentLabel = (lesion.tracking_id if spec.instances else spec.name)[:64]
+        item.SegmentAlgorithmType, item.SegmentAlgorithmName = "AUTOMATIC", data.bundle.name[:64]
+        item.SegmentationAlgorithmIdentificationSequence = [algorithm_item(data)]
+        item.SegmentedPropertyCategoryCodeSequence = [code_of(spec.category)]
+        item.SegmentedPropertyTypeCodeSequence = [code_of(spec.type)]
+        if spec.anatomy is not None:
+            item.AnatomicRegionSequence = [code_of(spec.anatomy)]
+        item.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(*spec.color).value)
+        item.TrackingID, item.TrackingUID = lesion.tracking_id, lesion.tracking_uid
+        items.append(item)
+    return Sequence(items)
+
+
+def _dimensions(ds: Dataset, data: ReportInput, planes: _Planes, uid: str) -> None:
+    """Multi-frame Dimension Module (PS3.3 C.7.6.17)."""
+    organization = content_uid("dimensions", uid)
+    ds.DimensionOrganizationSequence = [Dataset()]
+    ds.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
+    pointers = []
+    if not data.label_map:
+        pointers.append((0x0062000B, 0x0062000A, "Referenced Segment Number"))
+    if planes.positions is not None:
+        pointers.append((0x00200032, 0x00209113, "Image Position Patient"))
+    else:
+        pointers.append((0x00209128, 0x00209111, "Temporal Position Index"))
+    ds.DimensionIndexSequence = []
+    for pointer, group, label in pointers:
+        item = Dataset()
+        item.DimensionOrganizationUID = organization
+        item.DimensionIndexPointer, item.FunctionalGroupPointer = pointer, group
+        item.DimensionDescriptionLabel = label
+        ds.DimensionIndexSequence.append(item)
+
+
+def _shared(planes: _Planes) -> Dataset:
+    shared = Dataset()
+    if planes.positions is None or planes.orientation is None or planes.spacing is None:
+        return shared
+    orientation, measures = Dataset(), Dataset()
+    orientation.ImageOrientationPatient = [encode.decimal_string(v) for v in planes.orientation]
+    if planes.thickness is not None:
+        measures.SliceThickness = encode.decimal_string(planes.thickness)
+    if planes.between is not None:
+        measures.SpacingBetweenSlices = encode.decimal_string(planes.between)
+    measures.PixelSpacing = [encode.decimal_string(v) for v in planes.spacing]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
+    return shared
+
+
+def _per_frame(data: ReportInput, planes: _Planes, frames: list[SegFrame]) -> bytes:
+    """Per-Frame Functional Groups Sequence (PS3.3 C.7.6.16), encoded."""
+    sources = _source_frames(data)
+    rank = {int(order): n for n, order in enumerate(sorted({int(planes.order[f.z]) for f in frames}), start=1)}
+    purpose = encode.code(0x0040A170, "121322", "DCM", "Source image for image processing operation")
+    derivation = encode.code(0x00089215, "113076", "DCM", "Segmentation")
+    items = []
+    for frame in frames:
+        groups = []
+        source = sources[frame.z]
+        if source is not None:
+            image = [
+                encode.element(0x00081150, b"UI", source.sop_class_uid.encode("ascii")),
+                encode.element(0x00081155, b"UI", source.sop_instance_uid.encode("ascii")),
+            ]
+            if data.multi_frame:
+                image.append(encode.element(0x00081160, b"IS", str(source.number).encode("ascii")))
+            image += [encode.element(0x0028135A, b"CS", b"YES"), purpose]
+            groups.append(
+                encode.sequence(
+                    0x00089124, [encode.item(encode.sequence(0x00082112, [encode.item(*image)]), derivation)]
+                )
+            )
+        segment = [] if data.label_map else [frame.number]
+        index = [*segment, rank[int(planes.order[frame.z])] if planes.positions is not None else frame.z + 1]
+        content = (
+            [] if planes.positions is not None else [encode.element(0x00209128, b"UL", encode.longs([frame.z + 1]))]
+        )
+        content.append(encode.element(0x00209157, b"UL", encode.longs(index)))
+        groups.append(encode.sequence(0x00209111, [encode.item(*content)]))
+        if planes.positions is not None:
+            position = encode.element(0x00200032, b"DS", encode.decimals(planes.positions[frame.z]))
+            groups.append(encode.sequence(0x00209113, [encode.item(position)]))
+        if not data.label_map:
+            number = encode.element(0x0062000B, b"US", encode.short(frame.number))
+            groups.append(encode.sequence(0x0062000A, [encode.item(number)]))
+        items.append(encode.item(*groups))
+    return encode.sequence(0x52009230, items)
+
+
+def check(path: Path, data: ReportInput) -> None:
+    """Read a written SEG back and compare it with the findings, frame by frame.
+
+    Each frame's slice is found from what the file says (position, or source frame), not from the order of writing.
+
+    Raises
+    ------
+    DeliveryError
+        The file is not readable, or its frames are not exactly the mask.
+    """
+    parts = data.findings.parts
+    assert parts is not None
+    try:
+        ds = dcmread(path)
+        frames = [_frame_of(item, ds, data) for item in ds.PerFrameFunctionalGroupsSequence]
+        raw = np.frombuffer(ds.PixelData, np.uint8)
+        rows, columns = int(ds.Rows), int(ds.Columns)
+        binary = ds.SegmentationType == "BINARY"
+    except (OSError, AttributeError, KeyError, ValueError, TypeError, EOFError) as error:
+        raise DeliveryError(f"{path.name} does not read back: {error}", mend="write to another disk") from error
+    wrong = DeliveryError(f"{path.name} does not read back as the mask that was written", mend="write to another disk")
+    size = rows * columns
+    if (rows, columns) != parts.shape[1:] or int(ds.NumberOfFrames) != len(frames) or len(set(frames)) != len(frames):
+        raise wrong
+    seen = 0
+    for start in range(0, len(frames), _COMPARE_FRAMES):
+        chunk = frames[start : start + _COMPARE_FRAMES]
+        stored = _stored(raw, start, len(chunk), size, binary)
+        if stored is None:
+            raise wrong
+        for (number, z), pixels in zip(chunk, stored.reshape(-1, rows, columns), strict=True):
+            meant = (parts[z] == number) if binary else parts[z]
+            if not np.array_equal(pixels, meant):
+                raise wrong
+            seen += int(np.count_nonzero(pixels))
+    if seen != np.count_nonzero(parts):
+        raise wrong
+
+
+def _stored(raw: NDArray[np.uint8], first: int, count: int, size: int, binary: bool) -> NDArray[np.uint8] | None:
+    """Pixels of ``count`` frames from frame ``first`` on, 0/1 or labels; None if the data ends before."""
+    if not binary:
+        return raw[first * size : (first + count) * size] if (first + count) * size <= len(raw) else None
+    begin, end = first * size, (first + count) * size
+    if end > len(raw) * 8:
+        return None
+    bits = np.unpackbits(raw[begin // 8 : -(-end // 8)], bitorder="little")
+    return bits[begin % 8 : begin % 8 + end - begin]
+
+
+def _frame_of(item: Dataset, ds: Dataset, data: ReportInput) -> tuple[int, int]:
+    """Segment number (0 in a label map) and slice that a frame's functional groups name."""
+    number = (
+        int(item.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        if "SegmentIdentificationSequence" in item
+        else 0
+    )
+    if "PlanePositionSequence" in item:
+        position = np.array([float(v) for v in item.PlanePositionSequence[0].ImagePositionPatient])
+        positions = _planes(data).positions
+        if positions is None:
+            raise ValueError("a plane position where the source has none")
+        distance = np.linalg.norm(positions - position, axis=1)
+        z = int(distance.argmin())
+        if distance[z] > _POSITION_TOLERANCE_MM:
+            raise ValueError("a plane position that no source slice has")
+        return number, z
+    source = item.DerivationImageSequence[0].SourceImageSequence[0]
+    wanted = (source.ReferencedSOPInstanceUID, int(source.get("ReferencedFrameNumber", 1)))
+    for z, frame in enumerate(_source_frames(data)):
+        if frame is not None and (frame.sop_instance_uid, frame.number) == wanted:
+            return number, z
+    raise ValueError("a reference to an image that is not in the source")
