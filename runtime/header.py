@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+from bedside.kernels._cpu import WantedTags, scan_header
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
-
-from bedside.kernels._cpu import WantedTags, scan_header
 
 FIRST_READ = 16 * 1024
 """Bytes read first; the header of a CT slice is 2 to 12 KB."""
@@ -122,8 +121,8 @@ class Header:
     transfer_syntax: str
     values: Mapping[int, bytes]
     big_endian: bool = False
-    pixels: tuple[int, int, int] | None = None
-    """Tag, offset and length of the pixel data; length -1 if encapsulated. The offset is in the inflated data set where
+    pixels: tuple[int, int, int, str] | None = None
+    """Tag, offset, length and VR of the pixel data; length -1 if encapsulated. The offset is in the inflated data set where
     the transfer syntax is deflated, else in the file."""
 
     def has(self, name: str) -> bool:
@@ -171,6 +170,11 @@ class Header:
         """The first value of a US."""
         raw = self.values.get(TAGS[name], b"")
         return int.from_bytes(raw[:2], "big" if self.big_endian else "little") if len(raw) >= 2 else default
+
+    @property
+    def media_sop_class(self) -> str:
+        """Media Storage SOP Class UID (0002,0002) of the file meta information."""
+        return self.values.get(MEDIA_SOP_CLASS, b"").rstrip(b"\0 ").decode("latin-1")
 
     def signed_short(self, name: str) -> int:
         """The first value of an SS."""
@@ -274,9 +278,7 @@ def _with_pydicom(source: Any, **options: Any) -> Dataset:
 
 
 def _truncated(header: Header) -> HeaderError:
-    return HeaderError(
-        "the file ends inside its header", truncated=True, series_uid=header.string("SeriesInstanceUID")
-    )
+    return HeaderError("the file ends inside its header", truncated=True, series_uid=header.string("SeriesInstanceUID"))
 
 
 def _read_deflated(path: Path, size: int, content: bytes, offset: int) -> Header:
@@ -301,19 +303,21 @@ def _read_with_pydicom(path: Path, size: int, descriptor: int) -> Header:
     if size > MAX_INFLATED:
         raise HeaderError("an irregular header, and too large a file to parse whole")
     dataset = _with_pydicom(BytesIO(os.pread(descriptor, size, 0)))
-    if "SOPClassUID" not in dataset:
+    media = str(dataset.file_meta.get("MediaStorageSOPClassUID", "") or "")
+    if "SOPClassUID" not in dataset and not media:
         raise HeaderError("no SOP Class UID: not a DICOM image")
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", "") or "")
     implicit, little = dataset.original_encoding
     if not syntax:
         syntax = ImplicitVRLittleEndian if implicit else "1.2.840.10008.1.2.1" if little else ExplicitVRBigEndian
     values = {tag: _bytes(dataset, tag, bool(little)) for tag in TAGS.values() if tag in dataset}
+    values[MEDIA_SOP_CLASS] = media.encode("ascii", "replace")
     pixels = None
     for tag in (FLOAT_PIXELS, DOUBLE_PIXELS, INTEGER_PIXELS):
         if tag in dataset:
             item = dataset.get_item(tag)
             if isinstance(item, RawDataElement):
-                pixels = (tag, item.value_tell, -1 if item.length == 0xFFFFFFFF else item.length)
+                pixels = (tag, item.value_tell, -1 if item.length == 0xFFFFFFFF else item.length, item.VR or "OW")
     return Header(path, size, syntax, values, not little, pixels)
 
 

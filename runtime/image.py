@@ -60,6 +60,17 @@ class Window:
 
 
 @dataclass(frozen=True)
+class VoiLut:
+    """A VOI LUT (DICOM PS3.3 C.11.2.1.1): modality units, clipped to the table, to brightness."""
+
+    first: int
+    """The modality value that table[0] stands for."""
+    table: NDArray[np.uint16]
+    bits: int
+    """Bits of a table entry; full brightness is 2**bits - 1."""
+
+
+@dataclass(frozen=True)
 class Volume:
     """A stack of parallel planes with one geometry.
 
@@ -75,6 +86,7 @@ class Volume:
     window: Window | None = None
     padding_value: int | None = None
     """Pixel Padding Value (0028,0120), a stored value; None if the header has none."""
+    voi_lut: VoiLut | None = None
 
     @property
     def spacing(self) -> Vector:
@@ -97,6 +109,8 @@ class Image:
     window: Window | None = None
     padding_value: int | None = None
     regions: tuple[UltrasoundRegion, ...] = ()
+    voi_lut: VoiLut | None = None
+    """A VOI LUT sequence; where there is a window too, the two are alternatives."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,7 @@ class Cine:
     intercept: float = 0.0
     window: Window | None = None
     regions: tuple[UltrasoundRegion, ...] = field(default=())
+    voi_lut: VoiLut | None = None
 
 
 @dataclass(frozen=True, slots=True)

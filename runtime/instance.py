@@ -34,8 +34,8 @@ class Instance:
     high_bit: int
     signed: bool
     frames: int
-    pixels: tuple[int, int, int]
-    """Tag, offset and length of the pixel data, see :class:`Header`."""
+    pixels: tuple[int, int, int, str]
+    """Tag, offset, length and VR of the pixel data, see :class:`Header`."""
     window: Window | None
     padding_value: int | None
     padding_limit: int | None

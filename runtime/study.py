@@ -31,7 +31,15 @@ NOT_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.77.1.6": "Whole Slide Microscopy image",
 }
 """Objects with pixel data that are no source images; objects without pixel data are told by that."""
-TEXTS = ("PatientName", "PatientID", "StudyDescription", "SeriesDescription", "AccessionNumber", "StudyID", "Manufacturer")
+TEXTS = (
+    "PatientName",
+    "PatientID",
+    "StudyDescription",
+    "SeriesDescription",
+    "AccessionNumber",
+    "StudyID",
+    "Manufacturer",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,9 @@ class Series:
         try:
             dataset = read_dataset(path)
         except (HeaderError, OSError) as error:
-            raise StudyRejected(f"{path.name}: {error}", mend="leave the study's files in place during the run") from error
+            raise StudyRejected(
+                f"{path.name}: {error}", mend="leave the study's files in place during the run"
+            ) from error
         text.correct(dataset, self.charset)
         return dataset
 
@@ -222,7 +232,7 @@ def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 
 def _is_dicomdir(path: Path) -> bool:
     try:
-        return read_header(path).string("SOPClassUID") == DICOMDIR_CLASS
+        return read_header(path).media_sop_class == DICOMDIR_CLASS
     except HeaderError:
         return False
 
@@ -255,8 +265,8 @@ def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:
 def _why_no_image(header: Header) -> str:
     """Why an object is no source image, or the empty string."""
     sop_class = header.string("SOPClassUID")
-    if header.path.name.upper() == "DICOMDIR" or sop_class == DICOMDIR_CLASS:
-        return "DICOMDIR: the folder itself was read"
+    if DICOMDIR_CLASS in (sop_class, header.media_sop_class):
+        return "a DICOMDIR: the folder itself is searched"
     if sop_class in NOT_IMAGES:
         return f"{NOT_IMAGES[sop_class]}, not a source image"
     if header.pixels is None and "Image Storage" not in UID(sop_class).name:

@@ -66,7 +66,9 @@ py::tuple scan(const py::buffer& buffer, const Wanted& wanted, std::uint64_t fil
   py::object pixels = py::none();
   if (header.pixels.tag != 0) {
     const bool encapsulated = header.pixels.length == dicom::kUndefined;
-    pixels = py::make_tuple(header.pixels.tag, header.pixels.offset, encapsulated ? py::int_(-1) : py::int_(header.pixels.length));
+    const bool implicit = header.pixels.vr[0] == 0;
+    pixels = py::make_tuple(header.pixels.tag, header.pixels.offset, encapsulated ? py::int_(-1) : py::int_(header.pixels.length),
+                            implicit ? std::string("OW") : std::string(header.pixels.vr.data(), 2));
   }
   const std::uint64_t place = header.status == dicom::Status::more ? header.needed : header.dataset_offset;
   return py::make_tuple(name(header.status), header.transfer_syntax, values, pixels, place);
@@ -98,8 +100,8 @@ status : str
 transfer_syntax : str
 values : dict[int, tuple[int, int]]
     Value offset and length by tag, of those found up to where the walk ended.
-pixels : tuple[int, int, int] or None
-    Tag (7FE0,0008/0009/0010), value offset and length (-1 if encapsulated) of the pixel data.
+pixels : tuple[int, int, int, str] or None
+    Tag (7FE0,0008/0009/0010), value offset, length (-1 if encapsulated) and VR of the pixel data.
 place : int
 )");
 }

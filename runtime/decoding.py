@@ -1,0 +1,304 @@
+"""Frames of one open instance: from the file to an array, by the rules of its header."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import codecs, luts
+from .encapsulation import EncapsulationError, Extent, locate_frames, read_frame
+from .header import DOUBLE_PIXELS, FLOAT_PIXELS, HeaderError, dataset_offset, inflate, read_dataset
+from .instance import Instance, syntax_name
+
+RLE = "1.2.840.10008.1.2.5"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+Pixels = NDArray[Any]
+
+
+class DecodeError(Exception):
+    """Why a frame cannot be read: one line; the caller adds the file's name."""
+
+
+def frame_dtype(instance: Instance) -> np.dtype[Any]:
+    """The array type of an instance's gray values: as wide as Bits Allocated, signed as Pixel Representation says."""
+    if instance.pixels[0] == FLOAT_PIXELS:
+        return np.dtype(np.float32)
+    return np.dtype(f"{'i' if instance.signed else 'u'}{max(1, min(instance.bits_allocated, 32) // 8)}")
+
+
+class Source:
+    """One instance with its file open.
+
+    Raises
+    ------
+    DecodeError
+        The transfer syntax or the pixel description is not supported, or the file has not the bytes its header promises.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self._descriptor = -1
+        self._refuse_unsupported()
+        try:
+            self._descriptor = os.open(instance.path, os.O_RDONLY | os.O_CLOEXEC)
+            self._size = os.fstat(self._descriptor).st_size
+        except OSError as error:
+            raise DecodeError(f"cannot be opened: {error.strerror}") from error
+        self._inflated = b""
+        try:
+            if instance.transfer_syntax == DEFLATED:
+                self._inflate()
+            if not instance.encapsulated:
+                self._require_bytes()
+        except DecodeError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def read_gray(self, number: int, out: Pixels) -> None:
+        """Stored values of frame ``number`` (from 1) into ``out`` [y, x]; unused bits are settled as PS3.5 8.1.1 asks."""
+        instance = self.instance
+        dtype = frame_dtype(instance)
+        if instance.encapsulated:
+            samples, _ = self._decode(number)
+            stored = samples if samples.dtype == dtype else _as_stored(samples, dtype)
+            if out.dtype == dtype:
+                out[...] = stored
+                self._settle_bits(out)
+                return
+            stored = np.ascontiguousarray(stored)
+        elif out.dtype == dtype and out.flags.c_contiguous:
+            self._read_plain(number, memoryview(out.reshape(-1).view(np.uint8)))
+            self._to_host_order(out)
+            self._settle_bits(out)
+            return
+        else:
+            stored = np.empty(out.shape, dtype=dtype)
+            self._read_plain(number, memoryview(stored.reshape(-1).view(np.uint8)))
+            self._to_host_order(stored)
+        if not stored.flags.writeable:
+            stored = stored.copy()
+        self._settle_bits(stored)
+        out[...] = stored
+
+    def read_rgb(self, number: int, out: NDArray[np.uint8]) -> None:
+        """RGB of frame ``number`` into ``out`` [y, x, 3] uint8; deeper colour is reduced to its high 8 bits."""
+        instance = self.instance
+        if instance.photometric == "PALETTE COLOR":
+            index = np.empty((instance.rows, instance.columns), dtype=frame_dtype(instance))
+            self.read_gray(number, index)
+            first, table = self._palette
+            np.take(table, index.astype(np.int32) - first, axis=0, out=out, mode="clip")
+            return
+        if instance.encapsulated:
+            samples, photometric = self._decode(number)
+        else:
+            samples, photometric = self._plain_colour(number), instance.photometric
+        if instance.bits_stored > 8:
+            samples = (samples >> (instance.bits_stored - 8)).astype(np.uint8)
+        if photometric == "RGB":
+            out[...] = samples
+        else:
+            ybr_to_rgb(samples, out)
+
+    @cached_property
+    def _frames(self) -> list[list[Extent]]:
+        instance = self.instance
+        one_fragment = instance.transfer_syntax == RLE
+        try:
+            return locate_frames(
+                self._descriptor, instance.pixels[1], self._size, instance.frames, one_fragment=one_fragment
+            )
+        except EncapsulationError as error:
+            raise DecodeError(str(error)) from error
+
+    @cached_property
+    def _palette(self) -> tuple[int, NDArray[np.uint8]]:
+        try:
+            return luts.palette(read_dataset(self.instance.path))
+        except HeaderError as error:
+            raise DecodeError(str(error)) from error
+
+    def _refuse_unsupported(self) -> None:
+        instance = self.instance
+        syntax = instance.transfer_syntax
+        if syntax not in codecs.PLAIN and syntax not in codecs.CODECS:
+            raise DecodeError(f"the transfer syntax {syntax_name(syntax)} is not supported")
+        if instance.encapsulated != (syntax not in codecs.PLAIN):
+            raise DecodeError(f"the pixel data does not have the form of its transfer syntax {syntax_name(syntax)}")
+        if instance.pixels[0] == DOUBLE_PIXELS:
+            raise DecodeError("Double Float Pixel Data is not supported")
+        if instance.bits_allocated not in (8, 16, 32) or (instance.samples > 1 and instance.bits_allocated > 16):
+            raise DecodeError(f"{instance.photometric} with {instance.bits_allocated} Bits Allocated is not supported")
+        known = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLOURS)
+        if instance.photometric not in known:
+            raise DecodeError(f"the photometric interpretation {instance.photometric} is not supported")
+
+    def _inflate(self) -> None:
+        content = os.pread(self._descriptor, self._size, 0)
+        try:
+            self._inflated = inflate(content, dataset_offset(content))
+        except HeaderError as error:
+            raise DecodeError(str(error)) from error
+        self._size = len(self._inflated)
+
+    def _require_bytes(self) -> None:
+        """The header's size, compared with the bytes that are there, before anything is read."""
+        instance = self.instance
+        _, offset, length, _ = instance.pixels
+        need = instance.frames * instance.frame_bytes
+        if length < need:
+            raise DecodeError(f"the pixel data has {length} bytes, its header asks for {need}")
+        if offset + need > self._size:
+            raise DecodeError(
+                f"the file is truncated: {max(0, self._size - offset)} of {need} bytes of pixel data are there"
+            )
+
+    def _read_plain(self, number: int, buffer: memoryview) -> None:
+        """The bytes of a frame as the file has them, bytes in big-endian words put in order."""
+        start = (number - 1) * self.instance.frame_bytes
+        if (
+            self.instance.transfer_syntax == BIG_ENDIAN
+            and self.instance.pixels[3] == "OW"
+            and self.instance.bits_allocated == 8
+        ):
+            skip = start % 2
+            words = np.zeros((skip + len(buffer) + 1) // 2, dtype=">u2")
+            self._read_bytes(self.instance.pixels[1] + start - skip, memoryview(words.view(np.uint8)))
+            buffer[:] = memoryview(words.astype("<u2").view(np.uint8))[skip : skip + len(buffer)]
+        else:
+            self._read_bytes(self.instance.pixels[1] + start, buffer)
+
+    def _read_bytes(self, place: int, buffer: memoryview) -> None:
+        if self._inflated:
+            buffer[:] = self._inflated[place : place + len(buffer)]
+            return
+        done = 0
+        while done < len(buffer):
+            got = os.preadv(self._descriptor, [buffer[done:]], place + done)
+            if got == 0:
+                raise DecodeError("the file became shorter while it was read")
+            done += got
+
+    def _to_host_order(self, stored: Pixels) -> None:
+        big = self.instance.transfer_syntax == BIG_ENDIAN
+        if stored.dtype.itemsize > 1 and big != (sys.byteorder == "big"):
+            stored.byteswap(inplace=True)
+
+    def _decode(self, number: int) -> tuple[Pixels, str]:
+        instance = self.instance
+        layout = codecs.Layout(
+            instance.rows, instance.columns, instance.samples, instance.bits_allocated, instance.photometric
+        )
+        try:
+            stream = read_frame(self._descriptor, self._frames[number - 1])
+            return codecs.decode(stream, instance.transfer_syntax, layout)
+        except EncapsulationError as error:
+            raise DecodeError(str(error)) from error
+        except codecs.CodecError as error:
+            where = f"frame {number}: " if instance.frames > 1 else ""
+            raise DecodeError(f"{where}{syntax_name(instance.transfer_syntax)}: {error}") from error
+
+    def _plain_colour(self, number: int) -> Pixels:
+        """Samples [y, x, 3] of uncompressed colour, by Planar Configuration (PS3.3 C.7.6.3.1.3)."""
+        instance = self.instance
+        rows, columns = instance.rows, instance.columns
+        raw = np.empty(instance.frame_bytes // (instance.bits_allocated // 8), dtype=f"u{instance.bits_allocated // 8}")
+        self._read_plain(number, memoryview(raw.view(np.uint8)))
+        self._to_host_order(raw)
+        if instance.photometric == "YBR_FULL_422":
+            if columns % 2:
+                raise DecodeError("YBR_FULL_422 with an odd number of columns")
+            quads = raw.reshape(rows, columns // 2, 4)
+            samples = np.empty((rows, columns, 3), dtype=raw.dtype)
+            samples[:, 0::2, 0], samples[:, 1::2, 0] = quads[..., 0], quads[..., 1]
+            samples[..., 1] = np.repeat(quads[..., 2], 2, axis=1)
+            samples[..., 2] = np.repeat(quads[..., 3], 2, axis=1)
+            return samples
+        if instance.planar == 1:
+            return np.moveaxis(raw.reshape(3, rows, columns), 0, 2)
+        return raw.reshape(rows, columns, 3)
+
+    def _settle_bits(self, stored: Pixels) -> None:
+        """Make the bits above High Bit those of the sign, or zero (PS3.5 8.1.1), in place.
+
+        Values that use bits the header says are unused are refused, unless it declares overlays there (retired, PS3.5-2004
+        8.1.2) or they are all the padding value: the header is then wrong, and masking would wrap the values around.
+        """
+        instance = self.instance
+        bits, width = instance.bits_stored, stored.dtype.itemsize * 8
+        if stored.dtype.kind == "f" or bits >= width:
+            return
+        shift = instance.high_bit + 1 - bits
+        if shift:
+            stored >>= shift
+        low, high = int(stored.min()), int(stored.max())
+        if instance.signed:
+            if low >= -(1 << (bits - 1)) and high < 1 << (bits - 1):
+                return
+            if low >= 0 and high < 1 << bits:
+                _extend_sign(stored, bits)
+                return
+            beyond = (stored < -(1 << (bits - 1))) | (stored >= 1 << (bits - 1))
+        else:
+            if high < 1 << bits:
+                return
+            beyond = stored >= 1 << bits
+        if instance.padding_value is not None and bool((stored[beyond] == instance.padding_value).all()):
+            return
+        if not self._overlay_in_unused_bits:
+            raise DecodeError(f"pixel values from {low} to {high} do not fit the {bits} Bits Stored of the header")
+        if instance.signed:
+            _extend_sign(stored, bits)
+        else:
+            stored &= (1 << bits) - 1
+
+    @cached_property
+    def _overlay_in_unused_bits(self) -> bool:
+        try:
+            dataset = read_dataset(self.instance.path)
+        except HeaderError:
+            return False
+        planes = (0x60000000 + (group << 16) for group in range(0, 32, 2))
+        return any((base | 0x0102) in dataset and (base | 0x3000) not in dataset for base in planes)
+
+
+def ybr_to_rgb(samples: Pixels, out: NDArray[np.uint8]) -> None:
+    """YBR_FULL to RGB, both [y, x, 3] of 8 bits (PS3.3 C.7.6.3.1.2, the equation of ITU-T T.871)."""
+    luma = samples[..., 0].astype(np.float32)
+    blue = samples[..., 1].astype(np.float32) - 128.0
+    red = samples[..., 2].astype(np.float32) - 128.0
+    for channel, value in enumerate((luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue)):
+        np.rint(value, out=value)
+        np.clip(value, 0.0, 255.0, out=value)
+        out[..., channel] = value
+
+
+def _as_stored(samples: Pixels, dtype: np.dtype[Any]) -> Pixels:
+    """A decoder's samples in the header's type: same width and other sign keeps the bits, a wider type keeps the values."""
+    if samples.dtype.itemsize == dtype.itemsize:
+        return samples.view(dtype)
+    if samples.dtype.itemsize > dtype.itemsize and samples.size:
+        limits = np.iinfo(dtype)
+        if samples.min() < limits.min or samples.max() > max(limits.max, (1 << (8 * dtype.itemsize)) - 1):
+            raise DecodeError(f"decoded values do not fit the {8 * dtype.itemsize} Bits Allocated of the header")
+    return samples.astype(dtype)
+
+
+def _extend_sign(stored: Pixels, bits: int) -> None:
+    shift = stored.dtype.itemsize * 8 - bits
+    stored <<= shift
+    stored >>= shift
