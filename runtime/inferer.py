@@ -1,0 +1,356 @@
+"""The network over an image: at once, in sliding windows, or over the frames of a cine.
+
+Windows and frames are cut out into the network's input buffer while the device computes the ones before. Where the
+bundle's postprocessing begins with an argmax or a threshold, labels are decided as planes are finished and the
+network's full output never exists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from bedside import kernels
+from bedside.backends.contract import Array, Pending, Program, TensorSpec
+from numpy.typing import NDArray
+
+from .bundle_schema import InfererSpec
+from .errors import BundleError, DeviceFault, StudyRejected
+from .memory import available_memory
+from .sliding_window import Blender, Cutter, Float, Windows, by, importance_map, roi_of, slab_bytes
+
+Progress = Callable[[str, int, int], None]
+STAGE = "infer"
+_BUFFERS = 2
+
+
+@dataclass(frozen=True)
+class OnlineRule:
+    """How labels are decided voxel by voxel.
+
+    ``argmax`` is the channel with the largest value (MONAI AsDiscrete(argmax=True)). ``threshold`` is 1 + the first
+    channel at or above ``level``, else 0, so a mask for one channel (AsDiscrete(threshold=...)); ``level`` is in the
+    units of the network's output: log(t / (1 - t)) for a threshold of t after a sigmoid.
+    """
+
+    kind: Literal["argmax", "threshold"]
+    level: float = 0.0
+
+    def apply(self, total: Float, norm: Float, out: NDArray[np.uint8], threads: int) -> None:
+        """Labels [z, y, x] of the output ``total / norm``, total [C, z, y, x]."""
+        if self.kind == "argmax":
+            kernels.argmax_blend(total, norm, out, threads=threads)
+        else:
+            kernels.threshold_blend(total, norm, out, self.level, threads=threads)
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What the network said: labels where an OnlineRule decided them, else its output."""
+
+    labels: NDArray[np.uint8] | None
+    """[spatial...]; laid out in memory like the image, so that a transposed image gives a transposed label map."""
+    logits: Float | None
+    """[C, spatial...], or [C] of a network without spatial output."""
+    windows: int
+    """How many windows or images the network was run on."""
+
+
+def infer(
+    program: Program,
+    array: Array,
+    spec: InfererSpec,
+    *,
+    online: OnlineRule | None = None,
+    output: str | None = None,
+    progress: Progress | None = None,
+    threads: int = 0,
+) -> Inferred:
+    """Run a network over one image.
+
+    Parameters
+    ----------
+    program
+        The loaded network: one input [N, C, spatial...].
+    array
+        [C, spatial...], two or three spatial axes, any strides, in the network's axis order and value range.
+    spec
+        ``simple`` runs the image whole, ``sliding`` in windows with MONAI's arguments and MONAI's numbers.
+    online
+        Decide labels at once; without it the network's output is returned, which for a large volume is large.
+    output
+        Name of the output to use, where the network has several.
+    progress
+        Called with ("infer", windows done, windows in all).
+    threads
+        For the blending kernels; 0 is every core.
+
+    Raises
+    ------
+    BundleError
+        The network does not take this image: channels, axes, window size, dtype, name of the output.
+    StudyRejected
+        The network's output does not fit into the memory that is free, or the image is too small to be padded as asked.
+    DeviceFault
+        The device failed, or returned not-a-number or a wrong shape.
+    """
+    network = _Network(program, output)
+    network.check(array)
+    if spec.kind == "simple":
+        return _whole(network, array, online, progress, threads)
+    return _sliding(network, array, spec, online, progress, threads)
+
+
+def infer_cine(
+    program: Program,
+    frames: Iterable[Array],
+    spec: InfererSpec,
+    *,
+    online: OnlineRule | None = None,
+    output: str | None = None,
+    total: int = 0,
+    progress: Progress | None = None,
+    threads: int = 0,
+) -> Iterator[Inferred]:
+    """Run a network over the frames [C, y, x] of a cine, one by one, and yield each result in its turn.
+
+    The next frame is prepared (``frames`` may be a generator) and handed to the device while the one before is
+    computed. ``total`` is the number of frames, for ``progress``. Errors as of :func:`infer`.
+    """
+    network = _Network(program, output)
+    done = 0
+
+    def finished(result: Inferred) -> Inferred:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(STAGE, done, total)
+        return result
+
+    if spec.kind == "sliding":
+        for frame in frames:
+            yield finished(infer(program, frame, spec, online=online, output=output, threads=threads))
+        return
+    waiting: deque[tuple[Pending, Array]] = deque()
+    for frame in frames:
+        network.check(frame)
+        batch = network.whole(frame)
+        waiting.append((network.submit(batch), batch))
+        if len(waiting) == _BUFFERS:
+            yield finished(_decide(network.take(*waiting.popleft()), online, threads))
+    while waiting:
+        yield finished(_decide(network.take(*waiting.popleft()), online, threads))
+
+
+class _Network:
+    """A Program with one input and one output of interest, checked on the way in and on the way out."""
+
+    def __init__(self, program: Program, output: str | None) -> None:
+        if len(program.inputs) != 1:
+            raise BundleError(f"the network has {len(program.inputs)} inputs, one image is given")
+        named = {spec.name: spec for spec in program.outputs}
+        if output is not None and output not in named:
+            raise BundleError(f"the network has no output '{output}', only {', '.join(sorted(named))}")
+        self._program = program
+        self.input: TensorSpec = program.inputs[0]
+        self.output: TensorSpec = named[output] if output is not None else program.outputs[0]
+        if self.output.dtype.kind != "f":
+            raise BundleError(f"the network's output '{self.output.name}' is {self.output.dtype}, not floating point")
+
+    @property
+    def batch(self) -> int | None:
+        """The batch size the network fixes, or None."""
+        return self.input.shape[0]
+
+    @property
+    def channels(self) -> int | None:
+        """Output channels, where the network says."""
+        return self.output.shape[1] if len(self.output.shape) > 1 else None
+
+    def check(self, array: Array) -> None:
+        """Raise BundleError unless the network takes windows of an image [C, spatial...]."""
+        shape = self.input.shape
+        if array.ndim not in (3, 4) or len(shape) != array.ndim + 1:
+            raise BundleError(
+                f"the network's input '{self.input.name}' has {len(shape)} dimensions, "
+                f"the transforms give [channel, space] of {array.ndim} (batch not counted)"
+            )
+        if shape[1] not in (None, array.shape[0]):
+            raise BundleError(f"the network takes {shape[1]} channels, the transforms give {array.shape[0]}")
+        if not np.can_cast(array.dtype, self.input.dtype, "same_kind"):
+            raise BundleError(f"the network takes {self.input.dtype}, the transforms give {array.dtype}")
+
+    def buffers(self, count: int, batch: int, channels: int, space: tuple[int, ...]) -> list[Array]:
+        """Input buffers [batch, C, space...], zeroed."""
+        return [np.zeros((batch, channels, *space), self.input.dtype) for _ in range(count)]
+
+    def whole(self, array: Array) -> Array:
+        """The image as a batch of one; BundleError where the network fixes another size."""
+        shape = (1, *array.shape)
+        if any(fixed not in (None, size) for fixed, size in zip(self.input.shape, shape, strict=True)):
+            raise BundleError(
+                f"the network takes {by(self.input.shape)}, the transforms give {by(shape)}",
+                mend="resize in the bundle's preprocessing, or use SlidingWindowInferer",
+            )
+        return np.ascontiguousarray(array[None], self.input.dtype)
+
+    def submit(self, batch: Array) -> Pending:
+        return self._program.submit({self.input.name: batch})
+
+    def take(self, pending: Pending, batch: Array) -> Float:
+        """The output [N, C, ...] as float32; DeviceFault for another shape than declared or asked, or not-a-number."""
+        found = pending.result()[self.output.name]
+        device = self._program.device.id
+        declared = self.output.shape
+        fits = found.ndim == len(declared) and all(
+            want is None or want == have for want, have in zip(declared, found.shape, strict=True)
+        )
+        if not fits or found.shape[0] != batch.shape[0]:
+            raise DeviceFault(f"{device} returned '{self.output.name}' of shape {list(found.shape)}, not {declared}")
+        if found.ndim > 2 and found.shape[2:] != batch.shape[2:]:
+            raise DeviceFault(
+                f"{device} returned '{self.output.name}' of shape {list(found.shape)} for an input of "
+                f"{list(batch.shape)}: a segmentation lies on its input's grid"
+            )
+        if found.size and np.isnan(found.min()):
+            raise DeviceFault(f"{device} returned not-a-number in '{self.output.name}'")
+        return found.astype(np.float32, copy=False)
+
+
+def _whole(
+    network: _Network, array: Array, online: OnlineRule | None, progress: Progress | None, threads: int
+) -> Inferred:
+    batch = network.whole(array)
+    found = network.take(network.submit(batch), batch)
+    if progress:
+        progress(STAGE, 1, 1)
+    return _decide(found, online, threads)
+
+
+def _decide(found: Float, online: OnlineRule | None, threads: int) -> Inferred:
+    """The result of one whole image from the network's output [1, C, ...]."""
+    logits = found[0]
+    if online is None:
+        return Inferred(None, logits, 1)
+    if logits.ndim < 3:
+        raise BundleError("labels are decided voxel by voxel, and the network's output has no spatial axes")
+    labels = np.empty(logits.shape[1:], np.uint8)
+    lifted = _lift(logits)
+    online.apply(lifted, np.ones(lifted.shape[1:], np.float32), _lift(labels[None])[0], threads)
+    return Inferred(labels, None, 1)
+
+
+def _sliding(
+    network: _Network,
+    array: Array,
+    spec: InfererSpec,
+    online: OnlineRule | None,
+    progress: Progress | None,
+    threads: int,
+) -> Inferred:
+    if len(network.output.shape) != len(network.input.shape):
+        raise BundleError("sliding windows need a network whose output has spatial axes", mend="use SimpleInferer")
+    space = array.shape[1:]
+    roi = roi_of(spec.roi_size, space, network.input.shape[2:])
+    windows = Windows.over(space, roi, spec.overlap)
+    weight = _lift(importance_map(roi, spec.mode, spec.sigma_scale)[None])[0]
+    sink = _Sink(array, weight, online, threads)
+    if network.channels is not None:
+        sink.check_memory(network.channels)
+
+    cutter = Cutter(array, windows, spec.padding_mode, spec.cval)
+    size = network.batch or min(spec.sw_batch_size, len(windows.starts))
+    groups = [windows.starts[at : at + size] for at in range(0, len(windows.starts), size)]
+    free = network.buffers(min(_BUFFERS, len(groups)), size, array.shape[0], roi)
+    for buffer in free:
+        cutter.prepare(buffer)
+    waiting: deque[tuple[Pending, Array, Array, list[tuple[int, ...]]]] = deque()
+    done = 0
+
+    def take_oldest() -> None:
+        nonlocal done
+        pending, batch, buffer, starts = waiting.popleft()
+        found = network.take(pending, batch)
+        for start, window in zip(starts, found, strict=False):
+            sink.add(start, window)
+        free.append(buffer)
+        done += len(starts)
+        if progress:
+            progress(STAGE, done, len(windows.starts))
+
+    for starts in groups:
+        if not free:
+            take_oldest()
+        buffer = free.pop()
+        for start, window in zip(starts, buffer, strict=False):
+            cutter.cut(start, window)
+        # A batch size that the network fixes is kept for the last group too; what is left over is not looked at.
+        batch = buffer if network.batch is not None else buffer[: len(starts)]
+        waiting.append((network.submit(batch), batch, buffer, starts))
+    while waiting:
+        take_oldest()
+    return sink.result(len(windows.starts))
+
+
+class _Sink:
+    """Takes windows of output, and has the labels or the blended output when all are in."""
+
+    def __init__(self, array: Array, weight: Float, online: OnlineRule | None, threads: int) -> None:
+        self._space = array.shape[1:]
+        self._image = (1,) * (3 - len(self._space)) + self._space
+        self._weight = weight
+        self._online = online
+        self._threads = threads
+        self._blender: Blender | None = None
+        self._logits: Float | None = None
+        self._labels: NDArray[np.uint8] | None = None
+        self._memory_checked = False
+        if online is not None:
+            self._labels = np.empty_like(array[0], dtype=np.uint8, order="K", subok=False)
+
+    def check_memory(self, channels: int) -> None:
+        """Raise StudyRejected where slab and output would not fit into the memory that is free."""
+        if self._memory_checked:
+            return
+        self._memory_checked = True
+        voxels = math.prod(self._space)
+        needed = slab_bytes(channels, self._image, self._weight.shape)
+        needed += voxels if self._online is not None else 4 * channels * voxels
+        free = available_memory()
+        if free is not None and needed > free:
+            raise StudyRejected(
+                f"the network's output of {channels} channels over {by(self._space)} voxels needs "
+                f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free",
+                mend="free memory, or let postprocessing begin with argmax or a threshold, which needs little",
+            )
+
+    def add(self, start: tuple[int, ...], window: Float) -> None:
+        if self._blender is None:
+            channels = window.shape[0]
+            self.check_memory(channels)
+            if self._online is None:
+                self._logits = np.empty((channels, *self._space), np.float32)
+            self._blender = Blender(channels, self._image, self._weight, self._emit, self._threads)
+        z, y, x = (0,) * (3 - len(start)) + start
+        self._blender.add((z, y, x), _lift(window))
+
+    def result(self, windows: int) -> Inferred:
+        if self._blender is not None:
+            self._blender.close()
+        return Inferred(self._labels, self._logits, windows)
+
+    def _emit(self, first: int, last: int, total: Float, norm: Float) -> None:
+        if self._online is not None and self._labels is not None:
+            planes = _lift(self._labels[None])[0, first:last]
+            self._online.apply(total, norm, planes, self._threads)
+        elif self._logits is not None:
+            np.divide(total, norm, out=_lift(self._logits)[:, first:last])
+
+
+def _lift(array: NDArray[Any]) -> NDArray[Any]:
+    """[C, y, x] as [C, 1, y, x]; [C, z, y, x] as it is. A view."""
+    return array[:, None] if array.ndim == 3 else array
