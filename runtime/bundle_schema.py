@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -106,9 +107,7 @@ class ResultSpec(_Strict):
 
     @model_validator(mode="after")
     def _fits_kind(self) -> ResultSpec:
-        wanted, other = (
-            ("segments", "classes") if self.kind == "segmentation" else ("classes", "segments")
-        )
+        wanted, other = ("segments", "classes") if self.kind == "segmentation" else ("classes", "segments")
         if not getattr(self, wanted):
             raise ValueError(f"'{wanted}' must name at least one entry where kind is '{self.kind}'")
         if getattr(self, other):
@@ -225,4 +224,6 @@ def first_problem(error: ValidationError) -> str:
         return f"unknown key '{where}'"
     message = str(fault["msg"]).removeprefix("Value error, ")
     message = " ".join(message.split())
+    if kind != "value_error" and isinstance(fault["input"], str | int | float | None):
+        message += f", got {json.dumps(fault['input'])}"
     return f"'{where}': {message}" if where else message

@@ -181,7 +181,9 @@ def _tensor(data: memoryview, header: OnnxHeader) -> str:
     if is_external:
         length = external.get("length")
         header.external.append(
-            ExternalData(external.get("location", ""), int(external.get("offset", "0")), int(length) if length else None)
+            ExternalData(
+                external.get("location", ""), int(external.get("offset", "0")), int(length) if length else None
+            )
         )
     return name
 

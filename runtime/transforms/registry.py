@@ -1,4 +1,4 @@
-"""From a name in inference.json to a transform: the table of supported transforms and the reading of their arguments."""
+"""From a name in inference.json to a transform: the table of what is supported, and the reading of arguments."""
 
 from __future__ import annotations
 

@@ -1,0 +1,273 @@
+"""The model bundle: a MONAI bundle whose metadata.json has one ``bedside`` object (schema: docs/bundle.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from .bundle_config import InferenceConfig, read_json
+from .bundle_schema import (
+    Accepts,
+    BundleMeta,
+    ClassSpec,
+    Code,
+    GoldenCase,
+    InfererSpec,
+    InputSpec,
+    Metadata,
+    NetworkDataFormat,
+    ResultSpec,
+    SegmentSpec,
+    first_problem,
+)
+from .errors import BundleError
+from .onnx_header import OnnxHeader, TensorInfo, read_onnx_header
+from .transforms.plan import Plan, compile_plan
+from .transforms.registry import Transform
+
+__all__ = [
+    "Accepts",
+    "Bundle",
+    "BundleMeta",
+    "ClassSpec",
+    "Code",
+    "GoldenCase",
+    "InfererSpec",
+    "InputSpec",
+    "NetworkDataFormat",
+    "ResultSpec",
+    "SegmentSpec",
+    "load_bundle",
+]
+
+METADATA = "configs/metadata.json"
+INFERENCE = "configs/inference.json"
+_MODEL = "models/model.onnx"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that passed every check that needs no device."""
+
+    root: Path
+    name: str
+    version: str
+    meta: BundleMeta
+    """The ``bedside`` object."""
+    metadata: dict[str, Any]
+    """The whole of metadata.json as it stands (authors, intended_use, ...)."""
+    network: NetworkDataFormat
+    model_path: Path
+    sha256: str
+    """SHA-256 of the ONNX file."""
+    input: TensorInfo
+    """The network's input as the ONNX file declares it."""
+    output: TensorInfo
+    """The network's output that the bundle uses."""
+    preprocessing: tuple[Transform, ...]
+    postprocessing: tuple[Transform, ...]
+    inferer: InfererSpec
+    plan: Plan
+    """The transforms compiled to one way in and one way out."""
+    _unpacked: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
+    """Keeps a zip's unpacked files for as long as the bundle lives."""
+
+
+def load_bundle(path: Path | str) -> Bundle:
+    """Load and check a bundle: a folder, or a .zip of one.
+
+    Raises
+    ------
+    BundleError
+        One line that names the file and key: a missing or altered file, invalid JSON, an unknown key, transform or
+        argument, channels or dtypes that do not fit together, ONNX weights that are not there.
+    """
+    path = Path(path)
+    unpacked = None
+    if path.is_file():
+        if path.suffix != ".zip":
+            raise BundleError(f"{path} is not a bundle", mend="give the bundle's folder or a .zip of it")
+        unpacked = unpack(path)
+    elif not path.is_dir():
+        raise BundleError(f"bundle {path} does not exist")
+    try:
+        root = bundle_root(Path(unpacked.name) if unpacked else path)
+        return _load(root, unpacked)
+    except BundleError as error:
+        if unpacked:
+            unpacked.cleanup()
+        raise BundleError(f"bundle {path.name}: {error.message}", mend=error.mend) from None
+
+
+def unpack(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """Unpack a zipped bundle into a temporary folder that lives as long as the object returned."""
+    folder = tempfile.TemporaryDirectory(prefix="bedside-bundle-")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder.name)
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        folder.cleanup()
+        raise BundleError(f"{path.name} cannot be unpacked: {' '.join(str(error).split())}") from None
+    return folder
+
+
+def bundle_root(folder: Path) -> Path:
+    """The folder that holds configs/: the one given, or the only folder in it."""
+    if not (folder / "configs").is_dir():
+        inside = [entry for entry in folder.iterdir() if entry.is_dir()]
+        if len(inside) == 1 and (inside[0] / "configs").is_dir():
+            return inside[0]
+    return folder
+
+
+def _load(root: Path, unpacked: tempfile.TemporaryDirectory[str] | None) -> Bundle:
+    content = read_json(root / METADATA, METADATA)
+    if "bedside" not in content:
+        raise BundleError(f"{METADATA} has no 'bedside' object", mend="bedside bundle import makes one")
+    try:
+        metadata = Metadata.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        raise BundleError(f"{METADATA}: {first_problem(error)}") from None
+    meta, network = metadata.bedside, metadata.network_data_format
+    if not (root / INFERENCE).exists() and any((root / "configs").glob("inference.y*ml")):
+        raise BundleError(f"{INFERENCE} is missing", mend="bedside reads JSON: convert inference.yaml")
+    config = InferenceConfig(read_json(root / INFERENCE, INFERENCE))
+
+    model_name = _model_name(meta)
+    digests = _check_files(root, meta)
+    model_path = root / model_name
+    header = read_onnx_header(model_path)
+    _check_external(root, model_path, header, meta)
+    rank = 3 if meta.input.kind == "volume" else 2
+    tensor_in, tensor_out = _check_tensors(model_name, header, network, rank, meta)
+    preprocessing, postprocessing = config.transforms("preprocessing"), config.transforms("postprocessing")
+    return Bundle(
+        root=root,
+        name=metadata.name,
+        version=metadata.version,
+        meta=meta,
+        metadata=content,
+        network=network,
+        model_path=model_path,
+        sha256=digests[model_name],
+        input=tensor_in,
+        output=tensor_out,
+        preprocessing=preprocessing,
+        postprocessing=postprocessing,
+        inferer=_check_inferer(config.inferer(), rank, meta),
+        plan=compile_plan(preprocessing, postprocessing, meta, network),
+        _unpacked=unpacked,
+    )
+
+
+def _model_name(meta: BundleMeta) -> str:
+    models = [name for name in meta.files if name.endswith(".onnx")]
+    if _MODEL in models:
+        return _MODEL
+    if len(models) != 1:
+        raise BundleError(f"{METADATA}: 'bedside.files' must list {_MODEL} with its SHA-256, got {models or 'none'}")
+    return models[0]
+
+
+def _check_files(root: Path, meta: BundleMeta) -> dict[str, str]:
+    """Every listed file is there and is the one that was listed."""
+    digests = {}
+    for name, expected in meta.files.items():
+        path = root / name
+        if not path.is_file():
+            raise BundleError(f"file {name} is missing", mend="copy the bundle again")
+        try:
+            digests[name] = sha256_of(path)
+        except OSError as error:
+            raise BundleError(f"file {name} cannot be read: {error.strerror}") from None
+        if digests[name] != expected:
+            raise BundleError(
+                f"file {name} has SHA-256 {digests[name]}, the bundle says {expected}",
+                mend="it was altered: copy the bundle again, or update bedside.files if the change was meant",
+            )
+    for case in meta.golden:
+        for name in (case.study, case.expect):
+            if not (root / name).exists():
+                raise BundleError(f"golden case {name} is missing")
+    return digests
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_external(root: Path, model: Path, header: OnnxHeader, meta: BundleMeta) -> None:
+    """Weights kept beside the ONNX file are inside the bundle, listed and complete."""
+    for part in header.external:
+        path = model.parent / part.location
+        if not part.location or not path.resolve().is_relative_to(root.resolve()):
+            raise BundleError(f"{model.name}: external data '{part.location}' lies outside the bundle")
+        if not path.is_file():
+            raise BundleError(f"{model.name}: external data file {part.location} is missing", mend="copy it beside it")
+        if path.stat().st_size < part.offset + (part.length or 0):
+            raise BundleError(f"{model.name}: external data file {part.location} is too short", mend="copy it again")
+        listed = path.resolve().relative_to(root.resolve()).as_posix()
+        if listed not in meta.files:
+            raise BundleError(f"{METADATA}: 'bedside.files' does not list {listed}, which holds the model's weights")
+
+
+def _check_tensors(
+    model: str, header: OnnxHeader, network: NetworkDataFormat, rank: int, meta: BundleMeta
+) -> tuple[TensorInfo, TensorInfo]:
+    """The ONNX file's own input and output agree with metadata.json."""
+    if len(header.inputs) != 1:
+        raise BundleError(f"{model} has {len(header.inputs)} inputs {_names(header.inputs)}, one is supported")
+    tensor_in = header.inputs[0]
+    named = [tensor for tensor in header.outputs if tensor.name == network.pred_key]
+    if not named and len(header.outputs) != 1:
+        raise BundleError(f"{model} has outputs {_names(header.outputs)}, none is named '{network.pred_key}'")
+    tensor_out = named[0] if named else header.outputs[0]
+    if tensor_in.dtype != network.input.dtype:
+        raise BundleError(
+            f"{model}: input '{tensor_in.name}' is {tensor_in.dtype}, {METADATA} says {network.input.dtype}"
+        )
+    wanted_out = rank + 2 if meta.result.kind == "segmentation" else 2
+    for tensor, dims, spec in ((tensor_in, rank + 2, network.input), (tensor_out, wanted_out, network.output)):
+        if tensor.shape is None:
+            continue
+        if len(tensor.shape) != dims:
+            raise BundleError(
+                f"{model}: '{tensor.name}' has {len(tensor.shape)} dimensions, "
+                f"{meta.result.kind} of kind '{meta.input.kind}' needs {dims} (batch and channel included)"
+            )
+        if tensor.shape[1] not in (None, spec.num_channels):
+            raise BundleError(
+                f"{model}: '{tensor.name}' has {tensor.shape[1]} channels, {METADATA} says {spec.num_channels}"
+            )
+    return tensor_in, tensor_out
+
+
+def _names(tensors: Iterable[TensorInfo]) -> list[str]:
+    return [tensor.name for tensor in tensors]
+
+
+def _check_inferer(spec: InfererSpec, rank: int, meta: BundleMeta) -> InfererSpec:
+    """Per-axis arguments have one value an axis; one value for all axes is spread."""
+    if spec.kind == "simple":
+        return spec
+    where = f"{INFERENCE}: inferer"
+    if meta.result.kind == "classification":
+        raise BundleError(f"{where}: SlidingWindowInferer does not fit a classification", mend="use SimpleInferer")
+    for name in ("overlap", "sigma_scale"):
+        value = getattr(spec, name)
+        if isinstance(value, tuple) and len(value) != rank:
+            raise BundleError(f"{where}: '{name}' has {len(value)} values, the image has {rank} axes")
+    roi_size = spec.roi_size * rank if len(spec.roi_size) == 1 else spec.roi_size
+    if len(roi_size) != rank:
+        raise BundleError(f"{where}: 'roi_size' has {len(roi_size)} values, the image has {rank} axes")
+    return spec.model_copy(update={"roi_size": roi_size})

@@ -1,0 +1,308 @@
+"""Index arithmetic of the spatial transforms: where MONAI 1.6 puts voxels, and how to go back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage, special
+
+from .state import Affine, Array, resample
+
+AFFINE_TOLERANCE = 1e-3
+"""Below this two affines, or a spacing and its target, count as equal (monai.data.utils.AFFINE_TOL)."""
+
+CODES = (("L", "R"), ("P", "A"), ("I", "S"))
+"""Anatomical letters at the two ends of each RAS axis."""
+
+
+def spacing_of(affine: Affine) -> np.ndarray:
+    """Voxel size along each index axis: the norms of the affine's columns, 1 for a column of zeros."""
+    size = np.linalg.norm(affine[:-1, :-1], axis=0)
+    size[size == 0] = 1.0
+    return size
+
+
+def axis_orientation(affine: Affine) -> tuple[tuple[int, int], ...]:
+    """For each index axis: the RAS axis it runs along most closely, and +1 or -1.
+
+    The assignment is nibabel's io_orientation: spacing is divided out, the closest orthogonal matrix taken by polar
+    decomposition, then axes are matched from the most to the least aligned, each RAS axis once.
+    """
+    rzs = affine[:-1, :-1]
+    zooms = np.sqrt((rzs * rzs).sum(axis=0))
+    zooms[zooms == 0] = 1.0
+    left, strength, right = np.linalg.svd(rzs / zooms, full_matrices=False)
+    keep = strength > strength.max() * max(rzs.shape) * np.finfo(float).eps
+    rotation = left[:, keep] @ right[keep]
+    result: dict[int, tuple[int, int]] = {}
+    for column in np.argsort(-(rotation**2).max(axis=0), kind="stable"):
+        axis = int(np.argmax(np.abs(rotation[:, column])))
+        result[int(column)] = (axis, -1 if rotation[axis, column] < 0 else 1)
+        rotation[axis] = 0.0
+    return tuple(result[column] for column in range(len(result)))
+
+
+def parse_axcodes(axcodes: str) -> tuple[tuple[int, int], ...]:
+    """'RAS', 'LPI', ... to (RAS axis, sign) for each index axis.
+
+    Raises
+    ------
+    ValueError
+        An unknown letter, or two letters of one axis.
+    """
+    result = []
+    for letter in axcodes:
+        found = [(axis, -1 if ends.index(letter) == 0 else 1) for axis, ends in enumerate(CODES) if letter in ends]
+        if not found:
+            raise ValueError(f"'{axcodes}' has the letter '{letter}'; known are L R, P A, I S")
+        result.append(found[0])
+    if len({axis for axis, _ in result}) != len(result):
+        raise ValueError(f"'{axcodes}' names one axis twice")
+    return tuple(result)
+
+
+def spacing_target(
+    affine: Affine, pixdim: Sequence[float], minimum: Sequence[float], maximum: Sequence[float]
+) -> np.ndarray:
+    """The spacing that MONAI's Spacing aims at: ``pixdim``, or the image's own where that is close enough."""
+    rank = len(affine) - 1
+    target = np.array([pixdim[min(axis, len(pixdim) - 1)] for axis in range(rank)], dtype=np.float64)
+    have = spacing_of(affine)
+    for axis in range(rank):
+        low = min(minimum[axis], target[axis]) if axis < len(minimum) else target[axis]
+        high = max(maximum[axis], target[axis]) if axis < len(maximum) else target[axis]
+        if low - AFFINE_TOLERANCE <= have[axis] <= high + AFFINE_TOLERANCE:
+            target[axis] = have[axis]
+    return np.where(target > 0, target, have)
+
+
+def rescaled_affine(affine: Affine, spacing: np.ndarray, *, diagonal: bool) -> Affine:
+    """The affine with another voxel size, without shear and without translation; diagonal drops the rotation too."""
+    if diagonal:
+        return np.diag(np.append(spacing, 1.0))
+    rzs = affine[:-1, :-1]
+    upper = np.linalg.cholesky(rzs.T @ rzs).T
+    result = np.eye(len(affine))
+    result[:-1, :-1] = (rzs @ np.linalg.inv(upper)) * spacing
+    return result
+
+
+def resampled_grid(shape: Sequence[int], old: Affine, new: Affine) -> tuple[tuple[int, ...], np.ndarray]:
+    """Shape and origin of the grid with affine ``new`` that covers the voxel centres of the old one.
+
+    The extent between corner centres, rounded, plus one voxel. The origin is the corner from which all new axes run
+    inwards; where no corner is (the axes are mixed), the two grids share their centre.
+    """
+    rank = len(shape)
+    ends = np.array([(0.0, size - 1.0) for size in shape])
+    corners = np.stack([axis.ravel() for axis in np.meshgrid(*ends, indexing="ij")] + [np.ones(2**rank)])
+    placed = (np.linalg.solve(new, old) @ corners)[:-1]
+    size = np.round(np.ptp(placed, axis=1) + 1.0)
+    for index in range(placed.shape[1]):
+        if np.allclose((placed - placed[:, index : index + 1]).min(axis=1), 0.0):
+            return tuple(int(n) for n in size), (old @ corners[:, index])[:-1]
+    centre = old[:-1, :-1] @ (np.array(shape) / 2.0) + old[:-1, -1]
+    return tuple(int(n) for n in size), centre - new[:-1, :-1] @ (size / 2.0)
+
+
+def wanted_size(wanted: int | Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """One size an axis; a value below 1 stands for the axis' own."""
+    sizes = (wanted,) * len(shape) if isinstance(wanted, int) else tuple(wanted)
+    if len(sizes) != len(shape):
+        raise ValueError(f"has {len(sizes)} values, the image has {len(shape)} axes")
+    return tuple(want if want > 0 else have for want, have in zip(sizes, shape, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Permute:
+    """Axes were reordered, channel axis included."""
+
+    axes: tuple[int, ...]
+    resamples = False
+    pads = False
+
+    def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
+        return array.transpose(np.argsort(self.axes))
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """Axes (of [C, spatial...]) were reversed."""
+
+    axes: tuple[int, ...]
+    resamples = False
+    pads = False
+
+    def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
+        return np.flip(array, self.axes)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A box was cut out; where it reaches beyond the image it was padded.
+
+    Going back fills what was cut with ``fill``, one value a channel, or 0.
+    """
+
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    source_shape: tuple[int, ...]
+    resamples = False
+
+    @property
+    def pads(self) -> bool:
+        return any(
+            start > 0 or start + size < source
+            for start, size, source in zip(self.start, self.shape, self.source_shape, strict=True)
+        )
+
+    @property
+    def outside(self) -> tuple[tuple[int, int], ...]:
+        """Padding before and after, an axis."""
+        return tuple(
+            (max(-start, 0), max(start + size - source, 0))
+            for start, size, source in zip(self.start, self.shape, self.source_shape, strict=True)
+        )
+
+    def slices(self) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """The common part: in the source, and in the box (spatial axes only)."""
+        in_source, in_box = [], []
+        for start, size, source in zip(self.start, self.shape, self.source_shape, strict=True):
+            first, last = max(start, 0), min(start + size, source)
+            in_source.append(slice(first, last))
+            in_box.append(slice(first - start, last - start))
+        return tuple(in_source), tuple(in_box)
+
+    def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
+        in_source, in_box = self.slices()
+        inside = array[(slice(None), *in_box)]
+        if not self.pads:
+            return inside
+        out = np.zeros((array.shape[0], *self.source_shape), array.dtype)
+        if fill is not None and np.any(fill):
+            out[...] = fill.reshape((-1,) + (1,) * len(self.shape))
+        out[(slice(None), *in_source)] = inside
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resampled:
+    """The image was sampled on another grid: ``matrix`` maps a new index to an old one."""
+
+    matrix: Affine
+    source_shape: tuple[int, ...]
+    nearest: bool
+    border: bool
+    resamples = True
+    pads = False
+
+    def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
+        return self.invert_rows(array, 0, self.source_shape[0], nearest=nearest, threads=threads)
+
+    def invert_rows(self, array: Array, first: int, last: int, *, nearest: bool, threads: int) -> Array:
+        """Rows ``first`` to ``last`` (along the first spatial axis) of :meth:`invert`'s result."""
+        matrix = np.linalg.inv(self.matrix)
+        matrix[:, -1] += matrix[:, 0] * first
+        return resample(
+            array,
+            matrix,
+            (last - first, *self.source_shape[1:]),
+            nearest=nearest or self.nearest,
+            border=self.border,
+            threads=threads,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """The image was resized by torch.nn.functional.interpolate's rules."""
+
+    source_shape: tuple[int, ...]
+    mode: str
+    align_corners: bool
+    resamples = True
+    pads = False
+
+    def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
+        mode = "nearest" if nearest else self.mode
+        return interpolate(
+            array, self.source_shape, mode, align_corners=self.align_corners and not nearest, threads=threads
+        )
+
+
+def interpolate(array: Array, shape: tuple[int, ...], mode: str, *, align_corners: bool, threads: int) -> Array:
+    """Resize [C, spatial...] as torch.nn.functional.interpolate does: nearest, nearest-exact, area or linear."""
+    source = array.shape[1:]
+    if shape == source:
+        return array
+    if mode in ("nearest", "nearest-exact"):
+        for axis, (new, old) in enumerate(zip(shape, source, strict=True), start=1):
+            array = np.take(array, nearest_indices(old, new, exact=mode == "nearest-exact"), axis=axis)
+        return array
+    if mode == "area":
+        for axis, new in enumerate(shape, start=1):
+            array = _area(array, axis, new)
+        return array
+    return resample(
+        array,
+        scale_matrix(source, shape, align_corners=align_corners),
+        shape,
+        nearest=False,
+        border=True,
+        threads=threads,
+    )
+
+
+def nearest_indices(old: int, new: int, *, exact: bool) -> np.ndarray:
+    """Source index of each target index: floor(i * old / new) in float32, with ``exact`` of the voxel centre."""
+    scale = np.float32(old) / np.float32(new)
+    index = np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0.0)
+    return np.minimum(np.floor(index * scale).astype(np.intp), old - 1)
+
+
+def scale_matrix(old: Sequence[int], new: Sequence[int], *, align_corners: bool) -> Affine:
+    """New index to old index: voxel edges coincide, or with ``align_corners`` the centres of the corner voxels do."""
+    matrix = np.eye(len(old) + 1)
+    for axis, (have, want) in enumerate(zip(old, new, strict=True)):
+        if align_corners:
+            matrix[axis, axis] = (have - 1) / (want - 1) if want > 1 else 0.0
+        else:
+            matrix[axis, axis] = have / want
+            matrix[axis, -1] = 0.5 * (have / want - 1.0)
+    return matrix
+
+
+def _area(array: Array, axis: int, new: int) -> Array:
+    """Means over [floor(i * old / new), ceil((i + 1) * old / new)) along one axis (adaptive average pooling)."""
+    old = array.shape[axis]
+    if new == old:
+        return array
+    index = np.arange(new)
+    first, last = index * old // new, -(-(index + 1) * old // new)
+    count = (last - first).reshape((-1,) + (1,) * (array.ndim - axis - 1))
+    total = np.take(array, first, axis=axis).astype(np.float32)
+    for step in range(1, int((last - first).max())):
+        more = np.take(array, np.minimum(first + step, old - 1), axis=axis)
+        np.add(total, more, out=total, where=count > step)
+    total /= count.astype(np.float32)
+    return total
+
+
+def smooth_before_shrinking(array: Array, shape: Sequence[int], sigma: Sequence[float] | None) -> Array:
+    """Resize's anti-aliasing: a Gaussian along each axis that shrinks, sigma (factor - 1) / 2 unless given.
+
+    The kernel is the Gaussian integrated over each voxel and cut at 4 sigma; outside the image is 0
+    (monai.networks.layers.GaussianFilter, approx='erf').
+    """
+    for axis, new in enumerate(shape, start=1):
+        factor = array.shape[axis] / new
+        width = max(0.0, (factor - 1) / 2) if sigma is None else sigma[axis - 1] * (factor > 1)
+        if width > 0:
+            tail = int(max(width * 4.0, 0.5) + 0.5)
+            at = np.arange(-tail, tail + 1) / (np.sqrt(2.0) * width)
+            half = 0.5 / (np.sqrt(2.0) * width)
+            weights = 0.5 * (special.erf(at + half) - special.erf(at - half))
+            array = ndimage.correlate1d(array, weights, axis=axis, mode="constant", output=np.float32)
+    return array

@@ -1,0 +1,130 @@
+"""Transforms that MONAI has no word for: fundus field of view, ultrasound region, grayscale."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from scipy import ndimage
+
+from ..errors import StudyRejected
+from ..image import UltrasoundRegion
+from .intensity import Intensity
+from .registry import register
+from .spatial import Padding
+from .state import State
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""ITU-R BT.601 weights of R, G, B, those of YBR_FULL (DICOM PS3.3 C.7.6.3.1.2)."""
+
+
+@register("preprocessing")
+class Grayscaled(Intensity):
+    """RGB to one channel by BT.601 luma, not rounded; one channel stays as it is."""
+
+    def apply(self, state: State) -> None:
+        if len(state.array) == 1:
+            return
+        gray = np.einsum("c,c...->...", _LUMA, state.settle(), dtype=np.float32)
+        state.replace(gray[np.newaxis])
+
+    def channels(self, count: int) -> int:
+        return 1
+
+
+class Crop2D(Padding):
+    """What the crops of photographs share."""
+
+    IMAGE_ONLY: ClassVar[bool] = True
+    mode: Literal["constant"] = "constant"
+    margin: Annotated[int, Field(ge=0)] = 0
+    """Pixels kept around the box; beyond the image there is none."""
+
+    def crop(self, state: State, first: tuple[int, int], last: tuple[int, int]) -> None:
+        """Crop to an inclusive box, in state order."""
+        start = [max(a - self.margin, 0) for a in first]
+        end = [min(b + 1 + self.margin, size) for b, size in zip(last, state.shape, strict=True)]
+        self.cut(state, start, [e - s for s, e in zip(start, end, strict=True)])
+
+
+@register("preprocessing")
+class FundusFieldOfViewd(Crop2D):
+    """Crop a fundus photograph to the box around its illuminated disc.
+
+    The disc is the largest connected region where the brightest channel exceeds ``threshold`` times its own 99th
+    percentile.
+
+    Raises
+    ------
+    StudyRejected
+        The region covers less than ``min_share`` of the image: this is no fundus photograph with a dark surround.
+    """
+
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    min_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+    def apply(self, state: State) -> None:
+        brightest = state.settle().max(axis=0)
+        labels, count = ndimage.label(brightest > self.threshold * np.percentile(brightest, 99.0))
+        sizes = np.bincount(labels.ravel())
+        sizes[0] = 0
+        if not count or sizes.max() < self.min_share * labels.size:
+            raise StudyRejected("no illuminated field of view found in the fundus image")
+        box = ndimage.find_objects(labels == sizes.argmax())[0]
+        self.crop(state, (box[0].start, box[1].start), (box[0].stop - 1, box[1].stop - 1))
+
+
+@register("preprocessing")
+class UltrasoundRegiond(Crop2D):
+    """Crop to a calibrated ultrasound region (DICOM PS3.3 C.8.5.5): the largest one of a data type.
+
+    ``data_type`` is Region Data Type (0018,6014): 1 is tissue, 2 colour flow. Without such a region the image stays
+    whole where ``missing`` is "whole", and is refused where it is "refuse". The region's pixel spacing replaces the
+    image's where it has one.
+    """
+
+    data_type: Annotated[int, Field(ge=0)] = 1
+    missing: Literal["refuse", "whole"] = "refuse"
+
+    def apply(self, state: State) -> None:
+        rows, columns = (state.shape[state.row_axis], state.shape[1 - state.row_axis])
+        found = [
+            (min(r.x1, columns - 1) - max(r.x0, 0) + 1, min(r.y1, rows - 1) - max(r.y0, 0) + 1, r)
+            for r in state.regions
+            if r.data_type == self.data_type
+        ]
+        found = [entry for entry in found if entry[0] > 0 and entry[1] > 0]
+        if not found:
+            if self.missing == "refuse":
+                raise StudyRejected(f"the image has no ultrasound region of data type {self.data_type}")
+            return
+        region = max(found, key=lambda entry: entry[0] * entry[1])[2]
+        self._take_spacing(state, region)
+        yx = ((max(region.y0, 0), min(region.y1, rows - 1)), (max(region.x0, 0), min(region.x1, columns - 1)))
+        along = yx if state.row_axis == 0 else yx[::-1]
+        self.crop(state, (along[0][0], along[1][0]), (along[0][1], along[1][1]))
+
+    def _take_spacing(self, state: State, region: UltrasoundRegion) -> None:
+        if not region.mm_per_pixel_x or not region.mm_per_pixel_y:
+            return
+        size = (region.mm_per_pixel_y, region.mm_per_pixel_x)
+        state.affine = np.diag([*(size if state.row_axis == 0 else size[::-1]), 1.0])
+        state.has_spacing = True
+
+
+def display_range(state: State, center: float, width: float, function: str) -> None:
+    """Apply a VOI window, values to 0..255 (DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
+    if function == "SIGMOID":
+        values = state.settle()
+        out = np.exp((values - np.float32(center)) * np.float32(-4.0 / width))
+        out += 1.0
+        state.replace(np.divide(np.float32(255.0), out, out=out))
+        return
+    if function == "LINEAR":
+        center, width = center - 0.5, max(width - 1.0, 1e-6)
+    slope = 255.0 / width
+    state.values = state.values.linear(slope, 127.5 - center * slope)
+    if state.values.clips:
+        state.settle()
+    state.values = state.values.clip(0.0, 255.0)

@@ -1,0 +1,179 @@
+"""What flows through a preprocessing chain: the array as a view, its affine, its pending value map and the way back.
+
+Inside a chain everything is in MONAI's terms: arrays are [C, spatial...] in the bundle's own axis order, the affine
+maps that index order to RAS millimetres. :mod:`.plan` converts from and to our [z, y, x] and LPS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from bedside import kernels
+from numpy.typing import NDArray
+
+from ..image import UltrasoundRegion
+
+Array = NDArray[Any]
+Affine = NDArray[np.float64]
+
+KERNEL_DTYPES = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "int32", "float32"))
+"""What the kernels read; anything else is cast to float32 first."""
+RESAMPLE_DTYPES = frozenset(np.dtype(name) for name in ("uint8", "int16", "uint16", "float32"))
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMap:
+    """A value map that has not been carried out yet: ``clip(x * slope + intercept, low, high) * scale + offset``."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    low: float = -np.inf
+    high: float = np.inf
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def clips(self) -> bool:
+        return self.low != -np.inf or self.high != np.inf
+
+    @property
+    def is_identity(self) -> bool:
+        return self == ValueMap()
+
+    def linear(self, slope: float, intercept: float) -> ValueMap:
+        """This map, then ``v * slope + intercept``."""
+        if self.clips:
+            return ValueMap(
+                self.slope, self.intercept, self.low, self.high, self.scale * slope, self.offset * slope + intercept
+            )
+        return ValueMap(self.slope * slope, self.intercept * slope + intercept)
+
+    def clip(self, low: float, high: float) -> ValueMap:
+        """This map, then a clip; only where it has none yet."""
+        assert not self.clips
+        return ValueMap(self.slope, self.intercept, low, high)
+
+
+class Inverse(Protocol):
+    """One spatial step's way back, applied to the prediction."""
+
+    @property
+    def resamples(self) -> bool:
+        """Whether voxels are interpolated; if not, the step only moves, drops or adds voxels."""
+        ...
+
+    @property
+    def pads(self) -> bool:
+        """Whether going back adds zeros around the prediction."""
+        ...
+
+    def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
+        """[C, spatial...] after the step -> [C, spatial...] before it; may be a view.
+
+        Where going back adds voxels they get ``fill``, one value a channel, or 0.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class State:
+    """The image on its way to the network."""
+
+    array: Array
+    """[C, spatial...], usually a view of the source."""
+    affine: Affine
+    """(rank + 1) square, index in array order to RAS mm."""
+    values: ValueMap = field(default_factory=ValueMap)
+    """Pending map from ``array`` to the values that the next transform sees."""
+    trace: list[Inverse] = field(default_factory=list)
+    owned: bool = False
+    """Whether ``array`` belongs to the chain, so that a float32 one may be changed in place."""
+    threads: int = 0
+    has_spacing: bool = True
+    """Whether the affine holds millimetres; a photograph has none."""
+    regions: tuple[UltrasoundRegion, ...] = ()
+    """Calibrated regions in source pixels; valid until the first spatial step."""
+    row_axis: int = 0
+    """For 2D: which spatial axis is the image's y."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Spatial shape."""
+        return self.array.shape[1:]
+
+    @property
+    def rank(self) -> int:
+        return self.array.ndim - 1
+
+    def settle(self) -> Array:
+        """Carry out the pending value map; ``array`` is float32 afterwards."""
+        if not self.values.is_identity or self.array.dtype != np.float32:
+            in_place = self.owned and self.array.dtype == np.float32
+            self.array = self.rendered(self.array if in_place else None)
+            self.owned = True
+            self.values = ValueMap()
+        return self.array
+
+    def replace(self, array: Array) -> None:
+        """Go on with a new array that nobody else holds."""
+        self.array = array
+        self.owned = True
+
+    def rendered(self, out: Array | None = None) -> Array:
+        """The current values as float32, written into ``out`` (any strides) where given."""
+        if out is None:
+            out = np.empty(self.array.shape, np.float32)
+        source = self.array if self.array.dtype in KERNEL_DTYPES else self.array.astype(np.float32)
+        v = self.values
+        if v.is_identity and source.dtype == np.float32:
+            if out is not source:
+                np.copyto(out, source)
+            return out
+        for channel, target in zip(source, out, strict=True):
+            kernels.rescale(
+                as_3d(channel),
+                as_3d(target),
+                slope=v.slope,
+                intercept=v.intercept,
+                low=v.low,
+                high=v.high,
+                scale=v.scale,
+                offset=v.offset,
+                threads=self.threads,
+            )
+        return out
+
+
+def as_3d(array: Array) -> Array:
+    """A view with three axes: the kernels work on volumes."""
+    return array if array.ndim == 3 else array[np.newaxis]
+
+
+def resample(
+    array: Array, matrix: Affine, shape: tuple[int, ...], *, nearest: bool, border: bool, threads: int
+) -> Array:
+    """Sample [C, spatial...] at ``matrix @ (index, 1)`` for every index of ``shape``.
+
+    ``border`` repeats the outermost voxels outside the source, otherwise there is 0 (torch.nn.functional.grid_sample's
+    padding modes). Linear gives float32, nearest keeps the dtype.
+    """
+    if array.dtype not in RESAMPLE_DTYPES:
+        array = array.astype(np.float32)
+    rank = len(shape)
+    full = np.eye(4)[:3]
+    full[3 - rank :, 3 - rank : 3] = matrix[:rank, :rank]
+    full[3 - rank :, 3] = matrix[:rank, rank]
+    out = np.empty((array.shape[0], *shape), array.dtype if nearest else np.float32)
+    for channel, target in zip(array, out, strict=True):
+        kernels.resample(
+            as_3d(channel),
+            as_3d(target),
+            full,
+            mode="nearest" if nearest else "linear",
+            padding="border" if border else "constant",
+            fill=0.0,
+            threads=threads,
+        )
+    return out
