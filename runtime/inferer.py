@@ -11,7 +11,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from bedside import kernels
@@ -22,30 +22,14 @@ from .bundle_schema import InfererSpec
 from .errors import BundleError, DeviceFault, StudyRejected
 from .memory import available_memory
 from .sliding_window import Blender, Cutter, Float, Windows, by, importance_map, roi_of, slab_bytes
+from .transforms.post import OnlineRule
+from .transforms.postplan import discretise
+
+__all__ = ["Inferred", "OnlineRule", "infer", "infer_cine"]
 
 Progress = Callable[[str, int, int], None]
 STAGE = "infer"
 _BUFFERS = 2
-
-
-@dataclass(frozen=True)
-class OnlineRule:
-    """How labels are decided voxel by voxel.
-
-    ``argmax`` is the channel with the largest value (MONAI AsDiscrete(argmax=True)). ``threshold`` is 1 + the first
-    channel at or above ``level``, else 0, so a mask for one channel (AsDiscrete(threshold=...)); ``level`` is in the
-    units of the network's output: log(t / (1 - t)) for a threshold of t after a sigmoid.
-    """
-
-    kind: Literal["argmax", "threshold"]
-    level: float = 0.0
-
-    def apply(self, total: Float, norm: Float, out: NDArray[np.uint8], threads: int) -> None:
-        """Labels [z, y, x] of the output ``total / norm``, total [C, z, y, x]."""
-        if self.kind == "argmax":
-            kernels.argmax_blend(total, norm, out, threads=threads)
-        else:
-            kernels.threshold_blend(total, norm, out, self.level, threads=threads)
 
 
 @dataclass(frozen=True)
@@ -238,10 +222,7 @@ def _decide(found: Float, online: OnlineRule | None, threads: int) -> Inferred:
         return Inferred(None, logits, 1)
     if logits.ndim < 3:
         raise BundleError("labels are decided voxel by voxel, and the network's output has no spatial axes")
-    labels = np.empty(logits.shape[1:], np.uint8)
-    lifted = _lift(logits)
-    online.apply(lifted, np.ones(lifted.shape[1:], np.float32), _lift(labels[None])[0], threads)
-    return Inferred(labels, None, 1)
+    return Inferred(discretise(logits, online, threads), None, 1)
 
 
 def _sliding(
@@ -346,7 +327,10 @@ class _Sink:
     def _emit(self, first: int, last: int, total: Float, norm: Float) -> None:
         if self._online is not None and self._labels is not None:
             planes = _lift(self._labels[None])[0, first:last]
-            self._online.apply(total, norm, planes, self._threads)
+            if self._online.kind == "argmax":
+                kernels.argmax_blend(total, norm, planes, threads=self._threads)
+            else:
+                kernels.threshold_blend(total, norm, planes, self._online.level, threads=self._threads)
         elif self._logits is not None:
             np.divide(total, norm, out=_lift(self._logits)[:, first:last])
 
