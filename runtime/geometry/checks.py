@@ -32,11 +32,15 @@ UNIT_ERROR = 0.01
 """How far the direction cosines may be from unit length and a right angle: lost decimals make less, wrong ones more."""
 SPACING_SHARE = 1e-3
 """Pixel spacings that differ by less are the same: over 512 pixels that is half a pixel."""
+FARTHEST_MM = 1e5
+"""A position further than 100 m from the origin is no position."""
+FINEST_MM, COARSEST_MM = 1e-5, 1e3
+"""A pixel is larger than an atom and smaller than a patient."""
 MAX_RATIO = 4.0
 """Pixel spacings further apart than this are a wrong header rather than pixels worth resampling."""
 
 
-def check(frames: Sequence[Frame], accept: Collection[str] = (), damaged: Collection[str] = ()) -> Verdict:
+def check(frames: Sequence[Frame], accept: Collection[str] = ()) -> Verdict:
     """Judge whether the frames of one series make a volume.
 
     Parameters
@@ -45,8 +49,6 @@ def check(frames: Sequence[Frame], accept: Collection[str] = (), damaged: Collec
         In any order.
     accept
         Kinds of finding that the user accepts (keys of :data:`ACCEPTABLE`); those are then mended as that table says.
-    damaged
-        Names of files of the series that could not be read: the slices in them are missing, where nobody knows.
 
     Returns
     -------
@@ -64,11 +66,6 @@ def check(frames: Sequence[Frame], accept: Collection[str] = (), damaged: Collec
                 f"'{word}' is nothing that can be accepted", mend=f"it takes {', '.join(sorted(ACCEPTABLE))}"
             )
     gate = Gate(frames, frozenset(accept))
-    if damaged:
-        names = ", ".join(sorted(damaged)[:NAMED]) + (
-            f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
-        )
-        gate.add("damaged", f"{count(len(damaged), 'file')} of the series cannot be read: {names}")
     for step in (_present, _localizers, _complete, _parallel, _uniform, _identified, _distinct):
         step(gate)
         if not gate.used or gate.stopped:
@@ -112,16 +109,16 @@ def _faults(frame: Frame) -> list[str]:
     faults = []
     if frame.position is None:
         faults.append("no Image Position (Patient)")
-    elif not all(map(math.isfinite, frame.position)):
-        faults.append("Image Position (Patient) is no number")
+    elif not all(abs(value) <= FARTHEST_MM for value in frame.position):
+        faults.append("Image Position (Patient) is no place in a scanner")
     if frame.orientation is None:
         faults.append("no Image Orientation (Patient)")
     elif not _unit_error(frame.orientation) <= UNIT_ERROR:
         faults.append("Image Orientation (Patient) is not two unit vectors at a right angle")
     if frame.spacing is None:
         faults.append("no Pixel Spacing")
-    elif not all(math.isfinite(value) and value > 0 for value in frame.spacing):
-        faults.append("Pixel Spacing is not above zero")
+    elif not all(FINEST_MM <= value <= COARSEST_MM for value in frame.spacing):
+        faults.append("Pixel Spacing is no size of a pixel")
     if frame.rows < 1 or frame.columns < 1:
         faults.append("no Rows or Columns")
     return faults
@@ -129,6 +126,8 @@ def _faults(frame: Frame) -> list[str]:
 
 @lru_cache(maxsize=64)
 def _unit_error(orientation: tuple[float, ...]) -> float:
+    if not all(abs(value) <= 1 + UNIT_ERROR for value in orientation):
+        return math.inf
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
     return float(np.abs([row @ row - 1, column @ column - 1, row @ column]).max())
 

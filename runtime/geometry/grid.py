@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..image import Frame, Vector
 from .planes import affine_from_frames, axes_of, plane_affine, projections
-from .steps import Steps, tolerance
+from .steps import NOTED_SHARE, REFUSED_SHARE, Steps, tolerance
 from .verdict import Plane, Resampling
 
 __all__ = ["build_grid"]
@@ -44,7 +44,9 @@ def build_grid(frames: Sequence[Frame], steps: Steps | None, why: tuple[str, ...
         # An even step near the median that keeps both the first and the last slice.
         depth = max(2, round(float(along[-1] - along[0]) / steps.step) + 1)
         step = float(along[-1] - along[0]) / (depth - 1)
-    lower, upper, weight = _between(along, step, depth)
+    # A slice that was let pass as regular is used as it is; where the step was not, only one that all but is in place.
+    near = tolerance(step, NOTED_SHARE if "spacing" in why else REFUSED_SHARE)
+    lower, upper, weight = _between(along, step, depth, near)
     if {"tilt", "shift", "non-square", "pixel-spacing"} & set(why):
         size, origin, pixel, planes = _planes(frames, coordinates, why)
     else:
@@ -61,7 +63,7 @@ def _spacing(frame: Frame) -> tuple[float, float]:
 
 
 def _between(
-    along: NDArray[np.float64], step: float, depth: int
+    along: NDArray[np.float64], step: float, depth: int, near: float
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]:
     """For each slice of the grid the two sources around it and the upper one's weight; a near source is taken as is."""
     if len(along) == 1:
@@ -70,7 +72,6 @@ def _between(
     upper = np.clip(np.searchsorted(along, places), 1, len(along) - 1)
     lower = upper - 1
     weight = np.clip((places - along[lower]) / (along[upper] - along[lower]), 0.0, 1.0)
-    near = tolerance(step)
     weight[np.abs(places - along[lower]) <= near] = 0.0
     at_upper = np.abs(places - along[upper]) <= near
     lower = np.where(at_upper, upper, lower)

@@ -70,14 +70,11 @@ def _judge_gaps(gate: Gate, wide: Sequence[int], steps: Steps, widths: NDArray[n
 
 
 def _thicker(gate: Gate, wide: Sequence[int], steps: Steps) -> bool:
-    """Are all wide steps between slices that are thicker by the same factor? Then nothing is missing."""
+    """Is each wide step beside a slice that is thicker by the same factor? Then nothing is missing."""
     thickness = [gate.frames[i].thickness or 0.0 for i in gate.used]
     usual = [thickness[k] for i, n in enumerate(steps.counts) if n == 1 for k in (i, i + 1)]
     base = float(np.median(usual)) if usual else 0.0
-    return base > 0 and all(
-        (thickness[i] + thickness[i + 1]) / 2 > 0.75 * steps.counts[i] * base and max(thickness[i : i + 2]) > 1.5 * base
-        for i in wide
-    )
+    return base > 0 and all(max(thickness[i : i + 2]) >= 0.9 * steps.counts[i] * base for i in wide)
 
 
 def judge_lateral(gate: Gate, along: NDArray[np.float64]) -> list[str]:

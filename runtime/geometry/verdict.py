@@ -23,7 +23,6 @@ ACCEPTABLE: dict[str, str] = {
     "pixel-spacing": "slices are resampled to the commonest pixel spacing",
     "localizer": "localizers are left out",
     "orientation": "the slices of the commonest orientation are used",
-    "damaged": "the files that can be read are used",
     "few": "a single slice becomes a volume as thick as its slice thickness",
 }
 """The findings a user may accept, and what is then done."""
