@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +81,8 @@ def run(
                 progress=progress,
             )
         console.write_json(result.to_json(), json_file)
-        console.print_result(result, quiet=str(json_file) == "-")
+        if str(json_file) != "-":
+            console.print_result(result)
 
 
 @app.command()
@@ -89,7 +91,7 @@ def devices(json_file: JsonOption = None) -> None:
     from .devices import list_devices
 
     found = list_devices()
-    console.write_json({"devices": [console.device_json(device) for device in found]}, json_file)
+    console.write_json({"devices": [asdict(device) for device in found]}, json_file)
     if str(json_file) != "-":
         console.print_devices(found)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -16,20 +16,28 @@ from rich.table import Table
 from .errors import BedsideError, StudyRejected
 from .stopwatch import Progress as Listener
 
+if TYPE_CHECKING:
+    from bedside.backends.contract import Device
+
+    from .doctor import Report
+    from .overview import Overview
+    from .pipeline import Result
+
 out = Console()
 err = Console(stderr=True)
 
 STAGE_TITLES = {
+    "bundle": "Loading the bundle",
     "read": "Reading headers",
     "select": "Choosing the series",
-    "geometry": "Checking the geometry",
     "open": "Loading the model",
+    "geometry": "Checking the geometry",
     "decode": "Reading pixels",
     "prepare": "Preparing",
-    "compute": "Running the network",
+    "infer": "Running the network",
     "finish": "Back to the source grid",
     "measure": "Measuring",
-    "write": "Writing and reading back",
+    "report": "Writing and reading back",
 }
 
 
@@ -92,3 +100,107 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     out.print(table)
     out.print()
+
+
+def print_facts(title: str, facts: Mapping[str, Any]) -> None:
+    """A title and one line a fact; lists are spread, one item a line."""
+    out.print(title, style="bold", markup=False)
+    for name, value in facts.items():
+        items = value if isinstance(value, list | tuple) else [value]
+        for item in items:
+            out.print(f"  {name}: {item}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_devices(devices: Sequence[Device]) -> None:
+    """One row a device; what cannot be used says why and what to do."""
+    rows = [
+        (
+            device.id,
+            device.name,
+            "yes" if device.available else "no",
+            "" if device.available else f"{device.reason}: {device.mend}" if device.mend else device.reason,
+        )
+        for device in devices
+    ]
+    print_table("Devices", ("device", "name", "usable", "why not, and what to do"), rows)
+
+
+def print_doctor(report: Report) -> None:
+    """Host, packages, devices, decoders, and what is wrong."""
+    print_facts("Host", report.host)
+    print_table("Packages", ("package", "version"), [(n, v or "not installed") for n, v in report.packages.items()])
+    print_devices(report.devices)
+    rows = [
+        (row.uid, row.name, row.decoder, f"{row.ms:.2f}" if row.proved else "", "proved" if row.proved else row.reason)
+        for row in report.decoders
+    ]
+    print_table("Transfer syntaxes, each proved by decoding an image", ("UID", "name", "decoder", "ms", "state"), rows)
+    for problem in report.problems:
+        out.print(f"! {problem}", style="bold red", markup=False, soft_wrap=True)
+    if report.healthy:
+        out.print("Nothing is wrong with this installation.", style="green")
+
+
+def print_overview(shown: Overview) -> None:
+    """The series of a study with their verdicts, and what the bundle takes."""
+    reasons = shown.selection.reasons if shown.selection is not None else {}
+    rows = []
+    for one in shown.series:
+        series, first = one.series, one.series.frames[0]
+        damaged = f"{series.damaged[0].path.name}: {series.damaged[0].reason}" if series.damaged else ""
+        verdict = "" if one.verdict is None else one.verdict.message
+        rows.append(
+            (
+                series.number,
+                series.modality,
+                series.description,
+                f"{len(series.frames)} x {first.rows} x {first.columns}",
+                series.kind,
+                damaged or verdict,
+                reasons.get(series.uid, ""),
+            )
+        )
+    columns = ("series", "modality", "description", "frames x rows x columns", "kind", "geometry", "selection")
+    print_table(f"Study {shown.study.study_uid}", columns if shown.bundle else columns[:-1], rows)
+    for note in shown.study.notes:
+        out.print(f"note: {note}", markup=False, soft_wrap=True)
+    for skipped in shown.study.skipped:
+        out.print(f"skipped {skipped.path.name}: {skipped.reason}", markup=False, soft_wrap=True)
+    if shown.refusal is not None and shown.bundle is not None:
+        out.print(f"{shown.bundle.name} takes none: {shown.refusal}", style="bold red", markup=False, soft_wrap=True)
+
+
+def print_result(result: Result) -> None:
+    """What was found, how long each stage took, and where the files are."""
+    findings = result.findings
+    if findings.kind == "segmentation":
+        rows = [
+            (
+                lesion.number,
+                lesion.name,
+                "" if lesion.volume_mm3 is None else f"{lesion.volume_mm3:.0f}",
+                _length(lesion.longest_diameter_mm, lesion.longest_diameter_px),
+                "" if lesion.mean is None else f"{lesion.mean:.0f} ± {lesion.std:.0f}",
+                lesion.key_slice + 1,
+            )
+            for lesion in findings.lesions
+        ]
+        title = f"{len(rows)} found by {result.bundle.name} {result.bundle.version} on {result.provenance.device}"
+        print_table(title, ("no.", "finding", "volume mm³", "longest diameter", "mean ± SD", "slice"), rows)
+    else:
+        rows = [(s.name, f"{s.probability:.3f}", "positive" if s.positive else "negative") for s in findings.scores]
+        title = f"{result.bundle.name} {result.bundle.version} on {result.provenance.device}"
+        print_table(title, ("class", "probability", "against its threshold"), rows)
+    for note in (*findings.notes, *result.provenance.notes):
+        out.print(f"note: {note}", markup=False, soft_wrap=True)
+    times = ", ".join(f"{name} {ms:.0f}" for name, ms in result.stage_ms.items())
+    out.print(f"ms: {times}, in all {sum(result.stage_ms.values()):.0f}", markup=False, soft_wrap=True)
+    for file in result.files:
+        out.print(f"wrote {file.path}", markup=False, highlight=False, soft_wrap=True)
+    out.print("Not for diagnosis.", style="bold")
+
+
+def _length(mm: float | None, px: float | None) -> str:
+    if mm is not None:
+        return f"{mm:.1f} mm"
+    return "" if px is None else f"{px:.1f} pixels"

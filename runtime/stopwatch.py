@@ -11,23 +11,34 @@ Progress = Callable[[str, int, int], None]
 
 
 class Stopwatch:
-    """Wall-clock time by stage, in the order in which the stages were first entered; milliseconds."""
+    """Wall-clock milliseconds by stage, in the order in which the stages were first entered.
+
+    Stages may nest; time is charged to the innermost one only, so that the stages add up to the whole.
+    """
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.ms: dict[str, float] = {}
         self._progress = progress
+        self._open: list[str] = []
+        self._since = 0.0
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """Time a stage; yields ``report(done, total)`` for the stage's own progress."""
-
-        def report(done: int, total: int) -> None:
+    def stage(self, name: str) -> Iterator[None]:
+        """Charge the time of the block to ``name``."""
+        self._charge()
+        self._open.append(name)
+        if name not in self.ms:
+            self.ms[name] = 0.0
             if self._progress is not None:
-                self._progress(name, done, total)
-
-        report(0, 0)
-        start = time.perf_counter()
+                self._progress(name, 0, 0)
         try:
-            yield report
+            yield
         finally:
-            self.ms[name] = self.ms.get(name, 0.0) + (time.perf_counter() - start) * 1e3
+            self._charge()
+            self._open.pop()
+
+    def _charge(self) -> None:
+        now = time.perf_counter()
+        if self._open:
+            self.ms[self._open[-1]] += (now - self._since) * 1e3
+        self._since = now

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -39,3 +42,91 @@ def tool() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def bright_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that needs no training: its network marks what is above 200 HU, in sliding windows of 16^3."""
+    helper = pytest.importorskip("onnx").helper
+    numpy_helper, onnx = pytest.importorskip("onnx").numpy_helper, pytest.importorskip("onnx")
+    root = tmp_path_factory.mktemp("bundle") / "bright"
+    (root / "configs").mkdir(parents=True)
+    (root / "models").mkdir()
+    # Scaled to 0..1 over -1000..1000 HU, 200 HU is 0.6: two logits that cross there.
+    weight = np.array([-1.0, 1.0], np.float32).reshape(2, 1, 1, 1, 1)
+    bias = np.array([0.6, -0.6], np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "weight", "bias"], ["pred"])],
+        "bright",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["n", 1, "x", "y", "z"])],
+        [helper.make_tensor_value_info("pred", onnx.TensorProto.FLOAT, ["n", 2, "x", "y", "z"])],
+        [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, root / "models" / "model.onnx")
+    digest = hashlib.sha256((root / "models" / "model.onnx").read_bytes()).hexdigest()
+    tensor = {"type": "image", "format": "magnitude", "dtype": "float32", "spatial_shape": ["*", "*", "*"]}
+    metadata = {
+        "name": "bright",
+        "version": "1.0.0",
+        "network_data_format": {
+            "inputs": {"image": {**tensor, "num_channels": 1}},
+            "outputs": {"pred": {**tensor, "num_channels": 2}},
+        },
+        "bedside": {
+            "schema": 1,
+            "files": {"models/model.onnx": digest},
+            "input": {"kind": "volume"},
+            "accepts": {"modality": ["CT"], "min_frames": 4},
+            "result": {
+                "kind": "segmentation",
+                "segments": [
+                    {
+                        "label": 1,
+                        "name": "Bright",
+                        "category": {"value": "123037004", "scheme": "SCT", "meaning": "Anatomical Structure"},
+                        "type": {"value": "272673000", "scheme": "SCT", "meaning": "Bone"},
+                        "instances": True,
+                    }
+                ],
+                "finding": "高密度影",
+            },
+            "domain": "CT of any part of the body",
+        },
+    }
+    inference = {
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {"_target_": "LoadImaged", "keys": "image"},
+                {"_target_": "EnsureChannelFirstd", "keys": "image"},
+                {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS"},
+                {
+                    "_target_": "ScaleIntensityRanged",
+                    "keys": "image",
+                    "a_min": -1000,
+                    "a_max": 1000,
+                    "b_min": 0,
+                    "b_max": 1,
+                    "clip": True,
+                },
+            ],
+        },
+        "inferer": {"_target_": "SlidingWindowInferer", "roi_size": [16, 16, 16], "overlap": 0.25, "mode": "gaussian"},
+        "postprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
+                {
+                    "_target_": "Invertd",
+                    "keys": "pred",
+                    "transform": "@preprocessing",
+                    "orig_keys": "image",
+                    "nearest_interp": True,
+                },
+            ],
+        },
+    }
+    (root / "configs" / "metadata.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
+    (root / "configs" / "inference.json").write_text(json.dumps(inference), encoding="utf-8")
+    return root
