@@ -1,8 +1,8 @@
 """One decoder a transfer syntax, chosen by measurement (``benchmarks/decode.py``), and the proof that each works here.
 
-A decoder takes one frame's code stream and gives its samples as the stream has them: [y, x] or [y, x, s]. Colour streams come
-out as RGB where the stream itself carries the transformation (JPEG, JPEG 2000), else in the header's photometric
-interpretation. imagecodecs releases the GIL, so frames decode on all cores.
+A decoder takes one frame's code stream and gives its samples as the stream has them: [y, x] or [y, x, s]. Colour
+streams come out as RGB where the stream itself carries the transformation (JPEG, JPEG 2000), else in the header's
+photometric interpretation. imagecodecs releases the GIL, so frames decode on all cores.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Codec:
 
 
 def _check(info: StreamInfo, layout: Layout) -> None:
-    """A stream is decoded only if it has the size the header says: the header was checked, and memory is set aside for it."""
+    """A stream is decoded only if it has the size of the header, which was checked before memory was set aside."""
     if (info.rows, info.columns, info.samples) != (layout.rows, layout.columns, layout.samples):
         raise CodecError(
             f"the code stream is {info.columns} x {info.rows} x {info.samples}, "
@@ -58,8 +58,8 @@ def _check(info: StreamInfo, layout: Layout) -> None:
 def decode_jpeg(stream: bytes, layout: Layout) -> tuple[Samples, str]:
     """JPEG baseline, extended (8 and 12 bit) and lossless by libjpeg-turbo 3 (ISO/IEC 10918-1).
 
-    Which colour space a stream is in, its markers say before the header does: Adobe's APP14, then JFIF, then the component
-    identifiers; headers that say RGB over a YCbCr stream are common.
+    Which colour space a stream is in, its markers say before the header does: Adobe's APP14, then JFIF, then the
+    component identifiers; headers that say RGB over a YCbCr stream are common.
     """
     info = jpeg_info(stream)
     _check(info, layout)
@@ -92,7 +92,7 @@ def decode_htj2k(stream: bytes, layout: Layout) -> tuple[Samples, str]:
 
 
 def decode_rle(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """DICOM RLE (PS3.5 annex G): one segment a byte of a sample, most significant first, samples one after the other."""
+    """DICOM RLE (PS3.5 annex G): one segment a byte of a sample, most significant first, sample after sample."""
     itemsize = layout.bits_allocated // 8
     if layout.bits_allocated % 8 or itemsize not in (1, 2, 4):
         raise CodecError(f"RLE with {layout.bits_allocated} bits allocated")
@@ -100,9 +100,9 @@ def decode_rle(stream: bytes, layout: Layout) -> tuple[Samples, str]:
     if segments != layout.samples * itemsize:
         raise CodecError(f"{segments} RLE segments, {layout.samples * itemsize} expected")
     dtype = np.dtype(f"<u{itemsize}")
-    out = np.empty(layout.samples * layout.rows * layout.columns * itemsize, dtype=np.uint8)
+    out = bytearray(layout.samples * layout.rows * layout.columns * itemsize)
     imagecodecs.dicomrle_decode(stream, dtype, out=out)
-    planes = out.view(dtype).reshape(layout.samples, layout.rows, layout.columns)
+    planes = np.frombuffer(out, dtype).reshape(layout.samples, layout.rows, layout.columns)
     return planes[0] if layout.samples == 1 else np.moveaxis(planes, 0, 2), layout.photometric
 
 

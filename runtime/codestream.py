@@ -84,7 +84,7 @@ def jpeg_info(stream: bytes) -> StreamInfo:
 
 
 def jpeg2000_info(stream: bytes) -> StreamInfo:
-    """Read the SIZ marker of a JPEG 2000 code stream, with or without the JP2 boxes that DICOM does not want (ISO/IEC 15444-1 A.5.1).
+    """Read the SIZ marker of a JPEG 2000 code stream, even in JP2 boxes, which DICOM forbids (ISO/IEC 15444-1 A.5.1).
 
     Raises
     ------

@@ -40,7 +40,7 @@ class Source:
     Raises
     ------
     DecodeError
-        The transfer syntax or the pixel description is not supported, or the file has not the bytes its header promises.
+        The transfer syntax or the pixel description is not supported, or bytes that the header promises are missing.
     """
 
     def __init__(self, instance: Instance) -> None:
@@ -69,7 +69,7 @@ class Source:
             self._descriptor = -1
 
     def read_gray(self, number: int, out: Pixels) -> None:
-        """Stored values of frame ``number`` (from 1) into ``out`` [y, x]; unused bits are settled as PS3.5 8.1.1 asks."""
+        """Stored values of frame ``number`` (from 1) into ``out`` [y, x], unused bits settled (PS3.5 8.1.1)."""
         instance = self.instance
         dtype = frame_dtype(instance)
         if instance.encapsulated:
@@ -81,13 +81,13 @@ class Source:
                 return
             stored = np.ascontiguousarray(stored)
         elif out.dtype == dtype and out.flags.c_contiguous:
-            self._read_plain(number, memoryview(out.reshape(-1).view(np.uint8)))
+            self._read_plain(number, out.reshape(-1).view(np.uint8).data)
             self._to_host_order(out)
             self._settle_bits(out)
             return
         else:
             stored = np.empty(out.shape, dtype=dtype)
-            self._read_plain(number, memoryview(stored.reshape(-1).view(np.uint8)))
+            self._read_plain(number, stored.reshape(-1).view(np.uint8).data)
             self._to_host_order(stored)
         if not stored.flags.writeable:
             stored = stored.copy()
@@ -177,8 +177,8 @@ class Source:
         ):
             skip = start % 2
             words = np.zeros((skip + len(buffer) + 1) // 2, dtype=">u2")
-            self._read_bytes(self.instance.pixels[1] + start - skip, memoryview(words.view(np.uint8)))
-            buffer[:] = memoryview(words.astype("<u2").view(np.uint8))[skip : skip + len(buffer)]
+            self._read_bytes(self.instance.pixels[1] + start - skip, words.view(np.uint8).data)
+            buffer[:] = words.astype("<u2").view(np.uint8).data[skip : skip + len(buffer)]
         else:
             self._read_bytes(self.instance.pixels[1] + start, buffer)
 
@@ -217,7 +217,7 @@ class Source:
         instance = self.instance
         rows, columns = instance.rows, instance.columns
         raw = np.empty(instance.frame_bytes // (instance.bits_allocated // 8), dtype=f"u{instance.bits_allocated // 8}")
-        self._read_plain(number, memoryview(raw.view(np.uint8)))
+        self._read_plain(number, raw.view(np.uint8).data)
         self._to_host_order(raw)
         if instance.photometric == "YBR_FULL_422":
             if columns % 2:
@@ -235,8 +235,8 @@ class Source:
     def _settle_bits(self, stored: Pixels) -> None:
         """Make the bits above High Bit those of the sign, or zero (PS3.5 8.1.1), in place.
 
-        Values that use bits the header says are unused are refused, unless it declares overlays there (retired, PS3.5-2004
-        8.1.2) or they are all the padding value: the header is then wrong, and masking would wrap the values around.
+        Values that use bits the header says are unused are refused, unless it declares overlays there (retired,
+        PS3.5-2004 8.1.2) or they are all the padding value: the header is wrong, and masking would wrap values around.
         """
         instance = self.instance
         bits, width = instance.bits_stored, stored.dtype.itemsize * 8
@@ -288,7 +288,7 @@ def ybr_to_rgb(samples: Pixels, out: NDArray[np.uint8]) -> None:
 
 
 def _as_stored(samples: Pixels, dtype: np.dtype[Any]) -> Pixels:
-    """A decoder's samples in the header's type: same width and other sign keeps the bits, a wider type keeps the values."""
+    """A decoder's samples in the header's type: the bits where only the sign differs, else the values."""
     if samples.dtype.itemsize == dtype.itemsize:
         return samples.view(dtype)
     if samples.dtype.itemsize > dtype.itemsize and samples.size:

@@ -60,9 +60,9 @@ def _frame(first: Frame, shared: Dataset | None, own: Dataset | None, number: in
     return replace(
         first,
         number=number,
-        position=position if len(position) == 3 else None,  # type: ignore[arg-type]
-        orientation=orientation if len(orientation) == 6 else None,  # type: ignore[arg-type]
-        spacing=spacing if len(spacing) == 2 else first.spacing,  # type: ignore[arg-type]
+        position=position if len(position) == 3 else None,
+        orientation=orientation if len(orientation) == 6 else None,
+        spacing=spacing if len(spacing) == 2 else first.spacing,
         thickness=thickness[0] if thickness else first.thickness,
         slope=slope[0] if slope and slope[0] != 0 else first.slope,
         intercept=intercept[0] if intercept else first.intercept,

@@ -1,4 +1,4 @@
-"""Read the header of one DICOM file: with the C++ scanner where the file is well formed, with pydicom where it is not."""
+"""Read the header of one DICOM file: with the C++ scanner if the file is well formed, else with pydicom."""
 
 from __future__ import annotations
 
@@ -122,8 +122,8 @@ class Header:
     values: Mapping[int, bytes]
     big_endian: bool = False
     pixels: tuple[int, int, int, str] | None = None
-    """Tag, offset, length and VR of the pixel data; length -1 if encapsulated. The offset is in the inflated data set where
-    the transfer syntax is deflated, else in the file."""
+    """Tag, offset, length and VR of the pixel data; length -1 if encapsulated. The offset is in the inflated data set
+    where the transfer syntax is deflated, else in the file."""
 
     def has(self, name: str) -> bool:
         """Is the element there, even if empty?"""

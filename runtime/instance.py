@@ -150,8 +150,8 @@ def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
         rows=instance.rows,
         columns=instance.columns,
         position=_vector(position),
-        orientation=orientation if len(orientation) == 6 else None,  # type: ignore[arg-type]
-        spacing=spacing if len(spacing) == 2 else None,  # type: ignore[arg-type]
+        orientation=orientation if len(orientation) == 6 else None,
+        spacing=spacing if len(spacing) == 2 else None,
         thickness=header.number("SliceThickness"),
         slope=1.0 if slope is None or slope == 0 else slope,
         intercept=0.0 if intercept is None else intercept,

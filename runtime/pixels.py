@@ -1,4 +1,4 @@
-"""Pixels of a series: Volume, Image or Cine; plain ones straight from the file to their place, encoded ones on all cores."""
+"""Pixels of a series as Volume, Image or Cine: plain ones straight from file to place, encoded ones on all cores."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def _read_stack(
 def _decode_all(
     instances: Sequence[Instance], work: Callable[[Source, int], None], threads: int, progress: Progress | None
 ) -> None:
-    """Call ``work(source, index)`` for every frame, each file opened once a run of its frames, on ``threads`` threads."""
+    """Call ``work(source, index)`` for every frame, on ``threads`` threads; a file is opened once a run of frames."""
     workers = threads or len(os.sched_getaffinity(0))
     chunk = max(1, min(16, len(instances) // (4 * workers)))
     chunks = [range(start, min(start + chunk, len(instances))) for start in range(0, len(instances), chunk)]

@@ -22,9 +22,13 @@ def ultrasound_regions(dataset: Dataset) -> tuple[UltrasoundRegion, ...]:
         ]
         if any(not isinstance(bound, int) for bound in bounds):
             continue
+        x0, y0, x1, y1 = (int(bound) for bound in bounds)
         regions.append(
             UltrasoundRegion(
-                *bounds,
+                x0,
+                y0,
+                x1,
+                y1,
                 mm_per_pixel_x=_millimetres(item, "X"),
                 mm_per_pixel_y=_millimetres(item, "Y"),
                 data_type=item.get("RegionDataType"),

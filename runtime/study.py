@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from . import text
-from .dicomdir import read_dicomdir
 from .errors import StudyRejected
+from .files import DICOMDIR_CLASS, find_files
 from .header import Header, HeaderError, read_dataset, read_header
 from .image import Frame, UltrasoundRegion
 from .instance import Instance, frames_of, read_instance
@@ -22,7 +21,6 @@ from .regions import ultrasound_regions
 
 Progress = Callable[[str, int, int], None]
 
-DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 NOT_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation",
     "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation",
@@ -94,7 +92,7 @@ class Series:
         return self._by_path[frame.path]
 
     def dataset(self, index: int = 0) -> Dataset:
-        """The whole header, without pixels, of the instance of ``frames[index]``; its text is right in every character set.
+        """The whole header, without pixels, of the instance of ``frames[index]``, its text decoded as :mod:`text` does.
 
         Raises
         ------
@@ -191,50 +189,6 @@ def load_study(path: Path | str, *, study_uid: str | None = None, progress: Prog
             found.skipped.append(lost)
     images = _pick_study(root, found, study_uid)
     return _assemble(root, images, found)
-
-
-def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The files of a study in a fixed order, and those a DICOMDIR lists that are not there, with their series UID.
-
-    Raises
-    ------
-    StudyRejected
-        ``root`` does not exist or cannot be read.
-    """
-    if not root.exists():
-        raise StudyRejected(f"'{root}' does not exist", mend="give a DICOM file, a folder of them, or a DICOMDIR")
-    if root.is_file():
-        if root.name.upper() != "DICOMDIR" and not _is_dicomdir(root):
-            return [root], []
-        try:
-            return read_dicomdir(root)
-        except HeaderError as error:
-            raise StudyRejected(f"{root.name}: {error}", mend="give the folder instead of its DICOMDIR") from error
-    files: list[Path] = []
-    seen: set[tuple[int, int]] = set()
-    folders = [root]
-    while folders:
-        folder = folders.pop()
-        try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_dir():
-                        place = entry.stat()
-                        if (place.st_dev, place.st_ino) not in seen:
-                            seen.add((place.st_dev, place.st_ino))
-                            folders.append(Path(entry.path))
-                    elif entry.is_file():
-                        files.append(Path(entry.path))
-        except OSError as error:
-            raise StudyRejected(f"folder '{folder}' cannot be read: {error.strerror}") from error
-    return sorted(files), []
-
-
-def _is_dicomdir(path: Path) -> bool:
-    try:
-        return read_header(path).media_sop_class == DICOMDIR_CLASS
-    except HeaderError:
-        return False
 
 
 def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:

@@ -1,7 +1,7 @@
 """Text of a DICOM header in every character set, Chinese first (DICOM PS3.3 C.12.1.1.2, PS3.5 6.1).
 
-Devices in China often write GBK bytes and declare ISO_IR 100, or nothing. :func:`detect` looks at the bytes of all text values
-of a file together, so that one clear value decides for an ambiguous one, and says what it found.
+Devices in China often write GBK bytes and declare ISO_IR 100, or nothing. :func:`detect` looks at the bytes of all
+text values of a file together, so that one clear value decides for an ambiguous one, and says what it found.
 """
 
 from __future__ import annotations
@@ -205,12 +205,13 @@ def _guess(values: list[bytes], declared: str) -> str:
     gbk = _strictly(joined, "gb18030")
     if declared == "ISO_IR 192" and utf_8 is not None:
         return declared
-    if utf_8 is not None and not (declared in ("GB18030", "GBK") and not _CJK.search(utf_8)):
-        # Two-byte UTF-8 (Greek, Cyrillic, accents) can be hanzi of GB2312 as well; three-byte UTF-8 cannot by chance.
-        if _CJK.search(utf_8) or not _is_gb2312(joined):
-            return "ISO_IR 192"
+    # Two-byte UTF-8 (Greek, Cyrillic, accents) can be hanzi of GB2312 as well; three-byte UTF-8 cannot by chance.
+    if utf_8 is not None and _CJK.search(utf_8):
+        return "ISO_IR 192"
     if declared in ("GB18030", "GBK"):
         return declared if gbk is not None else ""
+    if utf_8 is not None and not _is_gb2312(joined):
+        return "ISO_IR 192"
     if gbk is not None and len(_HANZI.findall(gbk)) * 2 >= sum(not c.isascii() for c in gbk):
         words = [word for value in values for word in _WORD.findall(value) if not word.isascii()]
         if any(not _is_latin_word(word) for word in words):

@@ -1,0 +1,57 @@
+"""The files of a study: one file, a folder tree, or what a DICOMDIR lists."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .dicomdir import read_dicomdir
+from .errors import StudyRejected
+from .header import HeaderError, read_header
+
+DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
+"""Media Storage Directory Storage."""
+
+
+def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The files of a study in a fixed order, and those a DICOMDIR lists that are not there, with their series UID.
+
+    Raises
+    ------
+    StudyRejected
+        ``root`` does not exist or cannot be read.
+    """
+    if not root.exists():
+        raise StudyRejected(f"'{root}' does not exist", mend="give a DICOM file, a folder of them, or a DICOMDIR")
+    if root.is_file():
+        if root.name.upper() != "DICOMDIR" and not _is_dicomdir(root):
+            return [root], []
+        try:
+            return read_dicomdir(root)
+        except HeaderError as error:
+            raise StudyRejected(f"{root.name}: {error}", mend="give the folder instead of its DICOMDIR") from error
+    files: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_dir():
+                        place = entry.stat()
+                        if (place.st_dev, place.st_ino) not in seen:
+                            seen.add((place.st_dev, place.st_ino))
+                            folders.append(Path(entry.path))
+                    elif entry.is_file():
+                        files.append(Path(entry.path))
+        except OSError as error:
+            raise StudyRejected(f"folder '{folder}' cannot be read: {error.strerror}") from error
+    return sorted(files), []
+
+
+def _is_dicomdir(path: Path) -> bool:
+    try:
+        return read_header(path).media_sop_class == DICOMDIR_CLASS
+    except HeaderError:
+        return False
