@@ -91,7 +91,12 @@ def regularise(volume: Volume, verdict: Verdict) -> Volume:
 def _fill(volume: Volume, stored: bool) -> float:
     """The value of what no slice shows, stored or in modality units."""
     if stored:
-        return float(volume.voxels.min() if volume.padding_value is None else volume.padding_value)
+        padding, dtype = volume.padding_value, volume.voxels.dtype
+        if padding is not None and np.issubdtype(dtype, np.integer):
+            # A padding value that the pixels cannot hold is in no pixel: a header that is wrong in sign or bits.
+            limits = np.iinfo(dtype)
+            padding = padding if limits.min <= padding <= limits.max else None
+        return float(volume.voxels.min() if padding is None else padding)
     minima = []
     for values, slope, intercept in zip(volume.voxels, volume.slope, volume.intercept, strict=True):
         seen = values if volume.padding_value is None else values[values != volume.padding_value]

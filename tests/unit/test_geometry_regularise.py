@@ -167,6 +167,13 @@ def test_padding_is_not_mixed_into_tissue():
     assert (volume.voxels[2, :10] == -2000).all() and (volume.voxels[2, 10:] == 100).all()
 
 
+def test_a_padding_value_that_no_pixel_can_hold():
+    frames = stack(np.arange(3) * 3.0)
+    frames[1] = replace(frames[1], position=(-95.0, -120.0, 3.0))
+    volume = run(frames, "shift", dtype=np.int16, padding_value=63536)
+    assert volume.voxels.min() == np.rint(scene(frames)).min()
+
+
 def test_a_volume_that_does_not_belong_to_the_verdict():
     frames = stack(np.arange(5) * 2.0)
     verdict = check(frames)
