@@ -285,7 +285,7 @@ def _per_channel(array: Array, channel_wise: bool, change: Callable[[Array], Arr
         return change(array)
     out = np.empty(array.shape, np.float32)
     for source, target in zip(array, out, strict=True):
-        target[...] = change(source)
+        target[...] = change(source[np.newaxis])[0]
     return out
 
 
