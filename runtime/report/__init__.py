@@ -26,7 +26,7 @@ from ..errors import DeliveryError
 from . import key_image, result_json, seg, sr
 from .context import Provenance, ReportInput
 
-__all__ = ["Provenance", "ReportInput", "WrittenFile", "write_all"]
+__all__ = ["Provenance", "ReportInput", "WrittenFile", "require_writable", "write_all"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -44,6 +44,23 @@ class WrittenFile:
     sha256: str
     uid: str | None = None
     """SOP Instance UID of a DICOM file."""
+
+
+def require_writable(out: Path) -> None:
+    """Refuse a folder that could not be written to, before any work is done for it.
+
+    Raises
+    ------
+    DeliveryError
+        ``out``, or the folder it would be made in, is no folder or may not be written to.
+    """
+    place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise DeliveryError(f"the results cannot be written to {out}: {place} is a file", mend="choose another folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise DeliveryError(
+            f"the results cannot be written to {out}: permission denied", mend="choose a folder that you may write to"
+        )
 
 
 def write_all(data: ReportInput, out: Path, progress: Progress | None = None) -> list[WrittenFile]:

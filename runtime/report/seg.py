@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from bedside.kernels import pack_bits
 from highdicom.color import CIELabColor
 from numpy.typing import NDArray
 from pydicom import dcmread
@@ -151,18 +152,27 @@ def build(data: ReportInput) -> Segmentation | None:
 
 def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: _Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
     """Frames and their bits, least significant first, without a gap between frames (PS3.5 8.1.1)."""
-    frames, packed = [], []
-    aligned = parts[0].size % 8 == 0
+    frames: list[SegFrame] = []
+    packed: list[NDArray[np.uint8]] = []
+    size = parts[0].size
     for lesion in lesions:
         z0, z1 = lesion.bbox[0]
-        inside = parts[z0:z1] == lesion.number
-        shown = np.flatnonzero(inside.any(axis=(1, 2)))
-        shown = shown[np.argsort(planes.order[shown + z0], kind="stable")]
-        frames += [SegFrame(lesion.number, int(z) + z0) for z in shown]
-        chosen = inside[shown]
-        packed.append(np.packbits(chosen.reshape(-1), bitorder="little") if aligned else chosen.reshape(-1))
-    bits = np.concatenate(packed)
-    return frames, _even(bits if aligned else np.packbits(bits, bitorder="little"))
+        bits = np.empty((z1 - z0, -(-size // 8)), np.uint8)
+        if size % 8 == 0:
+            shown = np.flatnonzero(pack_bits(parts[z0:z1], bits, lesion.number))
+        else:
+            inside = parts[z0:z1] == lesion.number
+            shown = np.flatnonzero(inside.any(axis=(1, 2)))
+            bits = inside.reshape(z1 - z0, size).view(np.uint8)
+        order = shown[np.argsort(planes.order[shown + z0], kind="stable")]
+        frames += [SegFrame(lesion.number, int(z) + z0) for z in order]
+        packed.append(bits if np.array_equal(order, np.arange(z1 - z0)) else bits[order])
+    pixels = packed[0] if len(packed) == 1 else np.concatenate(packed)
+    if size % 8:
+        # Such frames share bytes, so the bits of all of them are packed in one go.
+        pixels, whole = np.empty(-(-pixels.size // 8), np.uint8), pixels
+        pack_bits(whole[np.newaxis], pixels, 1)
+    return frames, _even(pixels.reshape(-1))
 
 
 def _label_map(parts: Labels, planes: _Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:

@@ -11,20 +11,33 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from highdicom import UID
 from highdicom import sr as hsr
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as DicomCode
 
 from ..findings import ClassScore, Lesion
 from ..image import Cine, Frame, Image, Volume
 from ..uids import content_uid
-from .context import IMPLEMENTATION_UID, MANUFACTURER, ReportInput, instances, patient_study, result_dataset
+from .context import (
+    IMPLEMENTATION_UID,
+    MANUFACTURER,
+    ReportInput,
+    code_item,
+    instances,
+    patient_study,
+    reference,
+    result_dataset,
+)
 from .seg import Segmentation
 from .text import finding_text
+
+if TYPE_CHECKING:
+    from ..bundle_schema import Code, SegmentSpec
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 SERIES_NUMBER = 9002
@@ -59,29 +72,21 @@ def build(data: ReportInput, seg: Segmentation | None) -> Dataset:
 
 def _build(data: ReportInput, seg: Segmentation | None) -> Dataset:
     text = finding_text(data.bundle.meta.result.finding, data.findings)
-    groups: list[Any] = [_class_group(data, score) for score in data.findings.scores]
-    if seg is not None:
-        specs = {spec.label: spec for spec in data.bundle.meta.result.segments}
-        groups += [_lesion_group(data, seg, lesion, specs[lesion.label]) for lesion in data.findings.lesions]
-    evidence = _evidence(data, seg)
-    images = evidence[: len(evidence) - (seg is not None)]
     report = hsr.MeasurementReport(
         observation_context=_observer(data),
         procedure_reported=_procedure(data),
-        imaging_measurements=groups or None,
+        imaging_measurements=_groups(data, seg),
         title=codes.DCM.ImagingMeasurementReport,
         language_of_content_item_and_descendants=hsr.LanguageOfContentItemAndDescendants(
             _CHINESE if any("\u4e00" <= c <= "\u9fff" for c in text) else _ENGLISH
         ),
-        referenced_images=images,
     )
-    _append_texts(report[0], data, text)
-    uid = content_uid(
-        "report", data.series_uid("SR"), data.provenance.device, data.software_version, report[0].to_json()
-    )
+    content = report[0]
+    _append_texts(content, data, text)
+    uid = content_uid("report", data.series_uid("SR"), data.provenance.device, data.software_version, content.to_json())
     document = hsr.Comprehensive3DSR(
-        evidence=evidence,
-        content=report[0],
+        evidence=_evidence(data, seg),
+        content=content,
         series_number=SERIES_NUMBER,
         series_instance_uid=data.series_uid("SR"),
         sop_instance_uid=uid,
@@ -98,7 +103,69 @@ def _build(data: ReportInput, seg: Segmentation | None) -> Dataset:
     result.update({element.tag: element for element in document if element.keyword != "ContributingEquipmentSequence"})
     result.update({element.tag: element for element in ours})
     result.file_meta = ours.file_meta
+    result.CurrentRequestedProcedureEvidenceSequence = [_references(data, seg)]
+    _insert_library(result, data)
     return result
+
+
+def _groups(data: ReportInput, seg: Segmentation | None) -> list[Any]:
+    """One measurement group a class, a lesion, or, where there is no lesion, a segment that was looked for in vain."""
+    if data.findings.kind == "classification":
+        return [_class_group(data, score) for score in data.findings.scores]
+    segments = data.bundle.meta.result.segments
+    if seg is None:
+        return [_absent_group(data, spec) for spec in segments]
+    specs = {spec.label: spec for spec in segments}
+    return [_lesion_group(data, seg, lesion, specs[lesion.label]) for lesion in data.findings.lesions]
+
+
+def _references(data: ReportInput, seg: Segmentation | None) -> Dataset:
+    """Hierarchical SOP Instance Reference Macro (PS3.3 C.17.2.1): the whole source series, and the SEG."""
+    study = Dataset()
+    study.StudyInstanceUID = data.header.StudyInstanceUID
+    source = Dataset()
+    source.SeriesInstanceUID = data.header.SeriesInstanceUID
+    source.ReferencedSOPSequence = [reference(*pair) for pair in instances(data.frames)]
+    study.ReferencedSeriesSequence = [source]
+    if seg is not None:
+        item = Dataset()
+        item.SeriesInstanceUID = data.series_uid("SEG")
+        item.ReferencedSOPSequence = [reference(seg.sop_class_uid, seg.sop_instance_uid)]
+        study.ReferencedSeriesSequence.append(item)
+    return study
+
+
+def _insert_library(document: Dataset, data: ReportInput) -> None:
+    """Put the source series into the document as Image Library (TID 1600), what its images share told once for all.
+
+    highdicom's own library repeats every descriptor for every image, which takes seconds for a CT series.
+    """
+    position = {codes.DCM.ImagePositionPatientX, codes.DCM.ImagePositionPatientY, codes.DCM.ImagePositionPatientZ}
+    descriptors = [
+        item
+        for item in hsr.ImageLibraryEntryDescriptors(_evidence(data, None)[0])
+        if len(data.frames) == 1 or item.name not in position
+    ]
+    images = []
+    for pair in instances(data.frames):
+        item = Dataset()
+        item.RelationshipType, item.ValueType = "CONTAINS", "IMAGE"
+        item.ConceptNameCodeSequence = [code_item("260753009", "SCT", "Source")]
+        item.ReferencedSOPSequence = [reference(*pair)]
+        images.append(item)
+    library = _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, [*descriptors, *images])])
+    content = list(document.ContentSequence)
+    place = next(n for n, item in enumerate(content) if item.RelationshipType == "CONTAINS")
+    document.ContentSequence = Sequence([*content[:place], library, *content[place:]])
+
+
+def _container(name: DicomCode, content: list[Dataset]) -> Dataset:
+    item = Dataset()
+    item.RelationshipType, item.ValueType = "CONTAINS", "CONTAINER"
+    item.ConceptNameCodeSequence = [code_item(name.value, name.scheme_designator, name.meaning)]
+    item.ContinuityOfContent = "CONTINUOUS"
+    item.ContentSequence = content
+    return item
 
 
 def _procedure(data: ReportInput) -> DicomCode:
@@ -132,56 +199,40 @@ def _algorithm(data: ReportInput) -> Any:
 
 
 def _evidence(data: ReportInput, seg: Segmentation | None) -> list[Dataset]:
-    """One small header per source instance, with what the image library tells of it, then the SEG."""
-    shared = patient_study(data)
-    header = data.header
-    first: dict[str, Frame] = {}
-    for frame in data.frames:
-        first.setdefault(frame.sop_instance_uid, frame)
-    result = []
-    for sop_class, uid in instances(data.frames):
-        ds = Dataset()
-        ds.update({element.tag: element for element in shared})
-        frame = first[uid]
-        ds.SOPClassUID, ds.SOPInstanceUID, ds.SeriesInstanceUID = sop_class, uid, header.SeriesInstanceUID
-        ds.Rows, ds.Columns = frame.rows, frame.columns
-        # The library's descriptors of a plane are given for single-frame planes only, and only where they are all
-        # known.
-        plane = not data.multi_frame and None not in (frame.position, frame.orientation, frame.spacing, frame.thickness)
-        ds.Modality = data.modality if plane and data.modality in ("CT", "MR", "PT") else "OT"
-        if plane:
-            ds.ImagePositionPatient, ds.ImageOrientationPatient = (
-                list(frame.position or ()),
-                list(frame.orientation or ()),
-            )
-            ds.PixelSpacing, ds.SliceThickness = list(frame.spacing or ()), frame.thickness
-        if frame.frame_of_reference_uid:
-            ds.FrameOfReferenceUID = frame.frame_of_reference_uid
-        result.append(ds)
-    if seg is not None:
-        ds = Dataset()
-        ds.update({element.tag: element for element in shared})
-        ds.SOPClassUID, ds.SOPInstanceUID = seg.sop_class_uid, seg.sop_instance_uid
-        ds.SeriesInstanceUID = data.series_uid("SEG")
-        result.append(ds)
-    return result
+    """What highdicom asks to see: a header of the source with what the image library tells of it, and of the SEG."""
+    ds = patient_study(data)
+    frame = data.frames[0]
+    ds.SOPClassUID, ds.SOPInstanceUID = frame.sop_class_uid, frame.sop_instance_uid
+    ds.SeriesInstanceUID = data.header.SeriesInstanceUID
+    ds.Rows, ds.Columns = frame.rows, frame.columns
+    # The library's descriptors of a plane are given for single-frame planes, and only where all of them are known.
+    plane = not data.multi_frame and None not in (frame.position, frame.orientation, frame.spacing, frame.thickness)
+    ds.Modality = data.modality if plane and data.modality in ("CT", "MR", "PT") else "OT"
+    if plane:
+        ds.ImagePositionPatient, ds.ImageOrientationPatient = list(frame.position or ()), list(frame.orientation or ())
+        ds.PixelSpacing, ds.SliceThickness = list(frame.spacing or ()), frame.thickness
+    if data.header.get("FrameOfReferenceUID"):
+        ds.FrameOfReferenceUID = data.header.FrameOfReferenceUID
+    if seg is None:
+        return [ds]
+    other = patient_study(data)
+    other.SOPClassUID, other.SOPInstanceUID = seg.sop_class_uid, seg.sop_instance_uid
+    other.SeriesInstanceUID = data.series_uid("SEG")
+    return [ds, other]
 
 
 def _class_group(data: ReportInput, score: ClassScore) -> Any:
-    finding = DicomCode(score.code.value, score.code.scheme, score.code.meaning)
-    source = data.frames[0]
-    numbers = [source.number] if data.multi_frame and len(data.frames) == 1 else None
-    tracking = content_uid("class", data.series_uid("SR"), str(score.index))
+    finding = _coded(score.code)
     return hsr.MeasurementsAndQualitativeEvaluations(
-        source_images=[hsr.SourceImageForMeasurementGroup(source.sop_class_uid, source.sop_instance_uid, numbers)],
-        tracking_identifier=hsr.TrackingIdentifier(uid=tracking, identifier=score.name),
+        source_images=_group_images(data),
+        tracking_identifier=hsr.TrackingIdentifier(
+            uid=content_uid("class", data.series_uid("SR"), str(score.index)), identifier=score.name
+        ),
         finding_type=finding,
         algorithm_id=_algorithm(data),
         measurements=[
             hsr.Measurement(
-                name=codes.DCM.CertaintyOfFinding,
-                value=round(100 * score.probability, 4),
-                unit=codes.UCUM.Percent,
+                name=codes.DCM.CertaintyOfFinding, value=_round(100 * score.probability), unit=codes.UCUM.Percent
             )
         ],
         qualitative_evaluations=[
@@ -190,15 +241,44 @@ def _class_group(data: ReportInput, score: ClassScore) -> Any:
     )
 
 
-def _lesion_group(data: ReportInput, seg: Segmentation, lesion: Lesion, spec: Any) -> Any:
+def _absent_group(data: ReportInput, spec: SegmentSpec) -> Any:
+    return hsr.MeasurementsAndQualitativeEvaluations(
+        source_images=_group_images(data),
+        tracking_identifier=hsr.TrackingIdentifier(
+            uid=content_uid("absent", data.series_uid("SR"), str(spec.label)), identifier=spec.name
+        ),
+        finding_type=_coded(spec.type),
+        finding_category=_coded(spec.category),
+        algorithm_id=_algorithm(data),
+        finding_sites=_sites(spec),
+        qualitative_evaluations=[hsr.QualitativeEvaluation(_coded(spec.type), codes.SCT.Absent)],
+    )
+
+
+def _group_images(data: ReportInput) -> list[Any] | None:
+    """The one image that was looked at; of a series, the image library tells."""
+    pairs = instances(data.frames)
+    if len(pairs) > 1:
+        return None
+    numbers = [data.frames[0].number] if data.multi_frame and len(data.frames) == 1 else None
+    return [hsr.SourceImageForMeasurementGroup(*pairs[0], numbers)]
+
+
+def _coded(code: Code) -> DicomCode:
+    return DicomCode(code.value, code.scheme, code.meaning)
+
+
+def _sites(spec: SegmentSpec) -> list[Any] | None:
+    return [hsr.FindingSite(_coded(spec.anatomy))] if spec.anatomy is not None else None
+
+
+def _lesion_group(data: ReportInput, seg: Segmentation, lesion: Lesion, spec: SegmentSpec) -> Any:
     common = {
         "tracking_identifier": hsr.TrackingIdentifier(uid=lesion.tracking_uid, identifier=lesion.tracking_id),
-        "finding_type": DicomCode(spec.type.value, spec.type.scheme, spec.type.meaning),
-        "finding_category": DicomCode(spec.category.value, spec.category.scheme, spec.category.meaning),
+        "finding_type": _coded(spec.type),
+        "finding_category": _coded(spec.category),
         "algorithm_id": _algorithm(data),
-        "finding_sites": [hsr.FindingSite(DicomCode(spec.anatomy.value, spec.anatomy.scheme, spec.anatomy.meaning))]
-        if spec.anatomy
-        else None,
+        "finding_sites": _sites(spec),
         "measurements": _measurements(data, lesion),
     }
     if isinstance(data.source, Volume):
