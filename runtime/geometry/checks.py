@@ -95,17 +95,18 @@ def _localizers(gate: Gate) -> None:
 
 def _complete(gate: Gate) -> None:
     """Position, orientation, pixel spacing, rows and columns are there and are numbers that can be."""
-    lacking: dict[str, list[int]] = {}
+    lacking: dict[tuple[str, ...], list[int]] = {}
     for i in gate.used:
-        for name in _faults(gate.frames[i]):
-            lacking.setdefault(name, []).append(i)
-    for name, found in lacking.items():
-        share = "every slice" if len(found) == len(gate.frames) else f"{count(len(found))} ({gate.list(found)})"
-        gate.add("attributes", f"{name} in {share}", found)
+        faults = _faults(gate.frames[i])
+        if faults:
+            lacking.setdefault(faults, []).append(i)
+    for faults, found in lacking.items():
+        where = "every slice" if len(found) == len(gate.used) else f"{count(len(found))} ({gate.list(found)})"
+        gate.add("attributes", f"{', '.join(faults)} in {where}", found)
     gate.stopped = bool(lacking)
 
 
-def _faults(frame: Frame) -> list[str]:
+def _faults(frame: Frame) -> tuple[str, ...]:
     faults = []
     if frame.position is None:
         faults.append("no Image Position (Patient)")
@@ -121,7 +122,7 @@ def _faults(frame: Frame) -> list[str]:
         faults.append("Pixel Spacing is no size of a pixel")
     if frame.rows < 1 or frame.columns < 1:
         faults.append("no Rows or Columns")
-    return faults
+    return tuple(faults)
 
 
 @lru_cache(maxsize=64)
@@ -155,9 +156,11 @@ def _parallel(gate: Gate) -> None:
         message = f"{count(len(found))} across the {name} stack, probably a localizer: {gate.list(found)}"
         gate.add("localizer", message, found)
     else:
-        parts = ", ".join(f"{len(m)} {orientation_name(gate.frames[m[0]])}" for _, m in groups[:NAMED])
-        message = f"mixed orientation ({parts}{', ...' if len(groups) > NAMED else ''}): {gate.list(found)}"
+        planes = Counter(orientation_name(gate.frames[i]) for i in gate.used)
+        parts = ", ".join(f"{n} {plane}" for plane, n in planes.most_common())
+        message = f"{len(groups)} orientations in one series ({parts}): {gate.list(found)}"
         gate.add("orientation", message, found, acceptable=majority)
+        gate.stopped = not majority
     gate.used = main[1]
 
 

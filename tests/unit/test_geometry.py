@@ -260,7 +260,8 @@ def test_mixed_orientation():
     (finding,) = check([*other, *frames]).refusals
     assert finding.kind == "orientation" and "9 axial, 5 sagittal" in finding.message
     assert check([*other, *frames], {"orientation"}).order == tuple(range(5, 14))
-    assert not check([*other, *frames[:5]], {"orientation"}).accepted  # no majority
+    undecided = check([*other, *frames[:5]], {"orientation"})
+    assert [f.kind for f in undecided.refusals] == ["orientation"] and not undecided.refusals[0].acceptable
     flipped = change(frames, 4, orientation=(-1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
     assert kinds(flipped)["orientation"] == "refuse"
 
