@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from . import console
-from .errors import BedsideError
+from .errors import BedsideError, DeliveryError
 
 app = typer.Typer(
     name="bedside",
@@ -43,8 +43,11 @@ def _one_line_errors(json_file: Path | None = None) -> Iterator[None]:
     try:
         yield
     except BedsideError as error:
-        console.write_json(console.describe_error(error), json_file)
-        console.err.print(f"bedside: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        console.print_error(error)
+        try:
+            console.write_json(console.describe_error(error), json_file)
+        except DeliveryError as second:
+            console.print_error(second)
         raise typer.Exit(error.exit_code) from None
 
 
@@ -90,10 +93,11 @@ def devices(json_file: JsonOption = None) -> None:
     """List the devices of this host: which can be used, and what would make the others usable."""
     from .devices import list_devices
 
-    found = list_devices()
-    console.write_json({"devices": [asdict(device) for device in found]}, json_file)
-    if str(json_file) != "-":
-        console.print_devices(found)
+    with _one_line_errors():
+        found = list_devices()
+        console.write_json({"devices": [asdict(device) for device in found]}, json_file)
+        if str(json_file) != "-":
+            console.print_devices(found)
 
 
 @app.command()
@@ -101,10 +105,11 @@ def doctor(json_file: JsonOption = None) -> None:
     """Examine this installation: host, kernels, devices, and every DICOM transfer syntax by decoding an image."""
     from .doctor import examine
 
-    report = examine()
-    console.write_json(report.to_json(), json_file)
-    if str(json_file) != "-":
-        console.print_doctor(report)
+    with _one_line_errors():
+        report = examine()
+        console.write_json(report.to_json(), json_file)
+        if str(json_file) != "-":
+            console.print_doctor(report)
     if not report.healthy:
         raise typer.Exit(1)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .errors import BedsideError, StudyRejected
+from .errors import BedsideError, DeliveryError, StudyRejected
 from .stopwatch import Progress as Listener
 
 if TYPE_CHECKING:
@@ -42,14 +42,29 @@ STAGE_TITLES = {
 
 
 def write_json(payload: Mapping[str, Any], target: Path | None) -> None:
-    """Write ``payload`` to ``target``; ``-`` is standard output, None is nowhere."""
+    """Write ``payload`` to ``target``; ``-`` is standard output, None is nowhere.
+
+    Raises
+    ------
+    DeliveryError
+        The file cannot be written.
+    """
     if target is None:
         return
     text = json.dumps(payload, ensure_ascii=False, indent=2)
     if str(target) == "-":
         sys.stdout.write(text + "\n")
-    else:
+        return
+    try:
         target.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DeliveryError(f"{target} cannot be written: {error.strerror}", mend="choose another file") from error
+
+
+def print_error(error: BedsideError) -> None:
+    """An error as one line on standard error, however narrow the terminal."""
+    line = " ".join(str(error).split())
+    err.print(f"bedside: {line}", style="bold red", markup=False, highlight=False, soft_wrap=True)
 
 
 def describe_error(error: BedsideError) -> dict[str, Any]:
@@ -143,7 +158,10 @@ def print_doctor(report: Report) -> None:
 
 def print_overview(shown: Overview) -> None:
     """The series of a study with their verdicts, and what the bundle takes."""
-    reasons = shown.selection.reasons if shown.selection is not None else {}
+    chosen = shown.selection.chosen if shown.selection is not None else None
+    reasons = {} if shown.selection is None else dict(shown.selection.reasons)
+    if chosen is not None:
+        reasons[chosen.uid] = "taken"
     rows = []
     for one in shown.series:
         series, first = one.series, one.series.frames[0]

@@ -121,6 +121,7 @@ def run(
         selection = select_series(study, bundle.meta.accepts, PLANAR if kind in PLANAR else kind, series_uid=series_uid)
         series = selection.chosen
         assert series is not None  # a study without one was refused
+        series.require_whole()
     with clock.stage("open"):
         program = open_program(bundle.model_path, device, Options(threads=threads, in_flight=2))
     try:
@@ -165,7 +166,7 @@ def _read_volume(
         volume = read_volume(series, frames, verdict.affine, threads=threads, progress=progress)
     if verdict.resampling is not None:
         with clock.stage("geometry"):
-            volume = geometry.regularise(volume, verdict, threads=threads)
+            volume = geometry.regularise(volume, verdict)
     return volume
 
 

@@ -1,0 +1,269 @@
+"""Bad input at the command line: one clear line, the exit code of its kind, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bedside.runtime.cli import app
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from typer.testing import CliRunner, Result
+
+from tests.dicom.make_ct import make_ct
+
+STUDY, BUNDLE, DEVICE, DELIVERY = 3, 4, 5, 8
+
+
+@pytest.fixture
+def ct(tmp_path: Path) -> Path:
+    """A sound series of 12 slices."""
+    make_ct(tmp_path / "ct")
+    return tmp_path / "ct"
+
+
+@pytest.fixture
+def call(bright_bundle: Path, tmp_path: Path) -> Callable[..., Result]:
+    """``call(study)`` is `bedside run` into tmp_path/out."""
+
+    def run(study: Path, *more: str, bundle: Path = bright_bundle, out: Path | None = None) -> Result:
+        return CliRunner().invoke(app, ["run", str(bundle), str(study), "-o", str(out or tmp_path / "out"), *more])
+
+    return run
+
+
+def refused(result: Result, code: int, *words: str) -> None:
+    """One line that says the words, the exit code, and no traceback."""
+    assert result.exit_code == code, result.output
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.output
+    for word in words:
+        assert word.lower() in lines[0].lower(), lines[0]
+
+
+def slices(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.dcm"))
+
+
+def edit(path: Path, change: Callable[[Dataset], None]) -> None:
+    dataset = dcmread(path)
+    change(dataset)
+    dataset.save_as(path)
+
+
+def test_a_sound_series_runs(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    result = call(ct)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "report.dcm").is_file()
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["geometry"]["accepted"]
+
+
+def test_truncated_file(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    path = slices(ct)[5]
+    path.write_bytes(path.read_bytes()[:-1000])
+    refused(call(ct), STUDY, path.name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_empty_file_and_other_files_are_skipped(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    (ct / "empty.dcm").touch()
+    (ct / "README.txt").write_text("not an image")
+    (ct / "thumb.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(200))
+    assert call(ct).exit_code == 0
+    skipped = json.loads((tmp_path / "out" / "result.json").read_text())["input"]["skipped"]
+    assert {entry["file"] for entry in skipped} == {"empty.dcm", "README.txt", "thumb.jpg"}
+
+
+def test_only_other_files(tmp_path: Path, call: Callable[..., Result]) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("nothing here")
+    refused(call(tmp_path / "texts"), STUDY, "no image")
+    refused(call(tmp_path / "nowhere"), STUDY, "does not exist")
+
+
+def test_missing_slice(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    slices(ct)[6].unlink()
+    refused(call(ct), STUDY, "gap", "--accept gap")
+    assert not (tmp_path / "out").exists()
+    assert call(ct, "--accept", "gap").exit_code == 0
+    content = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert content["source"]["shape"][0] == 12
+    assert any("accepted" in note for note in content["notes"])
+
+
+def test_refusal_as_json_names_the_slices(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    slices(ct)[6].unlink()
+    result = call(ct, "--json", str(tmp_path / "refusal.json"))
+    error = json.loads((tmp_path / "refusal.json").read_text())["error"]
+    assert result.exit_code == error["exit_code"] == STUDY
+    assert error["kind"] == "StudyRejected"
+    gap = next(f for f in error["verdict"]["findings"] if f["kind"] == "gap")
+    assert {name["file"] for name in gap["slices"]} >= {slices(ct)[5].name, slices(ct)[6].name}
+
+
+def test_duplicate_slice(ct: Path, call: Callable[..., Result]) -> None:
+    def copy(dataset: Dataset) -> None:
+        dataset.SOPInstanceUID = "2.25.999"
+        dataset.file_meta.MediaStorageSOPInstanceUID = "2.25.999"
+
+    shutil.copy(slices(ct)[3], ct / "zz-again.dcm")
+    edit(ct / "zz-again.dcm", copy)
+    refused(call(ct), STUDY, "duplicate", "zz-again.dcm")
+
+
+def test_two_patients(ct: Path, call: Callable[..., Result]) -> None:
+    edit(slices(ct)[0], lambda dataset: setattr(dataset, "PatientID", "SOMEBODY-ELSE"))
+    result = call(ct)
+    refused(result, STUDY, "two patients")
+    assert "SOMEBODY-ELSE" not in result.output
+
+
+def test_localizer_in_the_series(ct: Path, call: Callable[..., Result]) -> None:
+    def turn(dataset: Dataset) -> None:
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+        dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+
+    edit(slices(ct)[0], turn)
+    refused(call(ct), STUDY, "localizer")
+
+
+def test_mixed_spacing(ct: Path, call: Callable[..., Result]) -> None:
+    edit(slices(ct)[4], lambda dataset: setattr(dataset, "PixelSpacing", [0.9, 0.9]))
+    refused(call(ct), STUDY, "spacing")
+
+
+def test_wrong_bits_stored(ct: Path, call: Callable[..., Result]) -> None:
+    def widen(dataset: Dataset) -> None:
+        dataset.BitsStored, dataset.HighBit = 20, 19
+
+    edit(slices(ct)[4], widen)
+    refused(call(ct), STUDY, slices(ct)[4].name, "bits stored")
+
+
+def test_pixel_bomb(ct: Path, call: Callable[..., Result]) -> None:
+    def inflate(dataset: Dataset) -> None:
+        dataset.Rows = dataset.Columns = 65535
+
+    for path in slices(ct):
+        edit(path, inflate)
+    refused(call(ct), STUDY, "65535")
+
+
+def test_deep_sequence(ct: Path, call: Callable[..., Result]) -> None:
+    def nest(dataset: Dataset) -> None:
+        item = Dataset()
+        item.CodeMeaning = "end"
+        for _ in range(200):
+            outer = Dataset()
+            outer.ConceptCodeSequence = Sequence([item])
+            item = outer
+        dataset.ProcedureCodeSequence = Sequence([item])
+
+    edit(slices(ct)[0], nest)
+    assert call(ct).exit_code in (0, STUDY)
+
+
+def test_unknown_transfer_syntax(ct: Path, call: Callable[..., Result]) -> None:
+    def rename(path: Path) -> None:
+        content = path.read_bytes()
+        known, unknown = b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"
+        assert content.count(known) == 1
+        path.write_bytes(content.replace(known, unknown))
+
+    for path in slices(ct):
+        rename(path)
+    refused(call(ct), STUDY, "1.2.840.10008.1.2.9")
+
+
+@pytest.mark.parametrize("name", ["segmentation.dcm", "report.dcm"])
+def test_a_result_as_input(ct: Path, call: Callable[..., Result], tmp_path: Path, name: str) -> None:
+    for path in slices(ct):  # something bright, so that there is a segmentation
+        edit(path, _brighten)
+    assert call(ct).exit_code == 0
+    refused(call(tmp_path / "out" / name, out=tmp_path / "second"), STUDY, "no image")
+    assert not (tmp_path / "second").exists()
+
+
+def _brighten(dataset: Dataset) -> None:
+    pixels = dataset.pixel_array.copy()
+    pixels[20:30, 20:30] = 1024 + 500
+    dataset.PixelData = pixels.astype(np.int16).tobytes()
+
+
+def test_weights_missing(ct: Path, call: Callable[..., Result], bright_bundle: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    bundle = shutil.copytree(bright_bundle, tmp_path / "bundle")
+    path = bundle / "models" / "model.onnx"
+    onnx.save(
+        onnx.load(path),
+        path,
+        save_as_external_data=True,
+        location="model.bin",
+        size_threshold=0,
+        convert_attribute=True,
+    )
+    _update_digest(bundle)
+    (bundle / "models" / "model.bin").unlink()
+    refused(call(ct, bundle=bundle), BUNDLE, "model.bin", "missing")
+
+
+def _update_digest(bundle: Path) -> None:
+    import hashlib
+
+    metadata = bundle / "configs" / "metadata.json"
+    content = json.loads(metadata.read_text(encoding="utf-8"))
+    digest = hashlib.sha256((bundle / "models" / "model.onnx").read_bytes()).hexdigest()
+    content["bedside"]["files"]["models/model.onnx"] = digest
+    metadata.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_altered_model(ct: Path, call: Callable[..., Result], bright_bundle: Path, tmp_path: Path) -> None:
+    bundle = shutil.copytree(bright_bundle, tmp_path / "bundle")
+    with (bundle / "models" / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    refused(call(ct, bundle=bundle), BUNDLE, "SHA-256")
+    refused(call(ct, bundle=tmp_path / "none"), BUNDLE, "none")
+
+
+def test_unknown_device(ct: Path, call: Callable[..., Result]) -> None:
+    refused(call(ct, "--device", "cuda:7"), DEVICE, "cuda:7")
+
+
+def test_output_is_a_file(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("keep me")
+    refused(call(ct, out=tmp_path / "taken"), DELIVERY, "taken")
+    assert (tmp_path / "taken").read_text() == "keep me"
+
+
+def test_output_without_rights(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    (tmp_path / "locked").mkdir(mode=0o555)
+    refused(call(ct, out=tmp_path / "locked" / "out"), DELIVERY, "permission")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 32 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("a tmpfs can only be mounted by root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_full_disk(ct: Path, call: Callable[..., Result], tiny_disk: Path) -> None:
+    for path in slices(ct):
+        edit(path, _brighten)
+    refused(call(ct, out=tiny_disk / "out"), DELIVERY, "space")
+    assert list(tiny_disk.iterdir()) == []
