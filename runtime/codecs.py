@@ -1,169 +1,205 @@
-"""One decoder a transfer syntax, chosen by measurement (``benchmarks/decode.py``), and the proof that each works here.
+"""Which transfer syntax is read by what, proved on this host by decoding an image; the table of ``bedside doctor``.
 
-A decoder takes one frame's code stream and gives its samples as the stream has them: [y, x] or [y, x, s]. Colour
-streams come out as RGB where the stream itself carries the transformation (JPEG, JPEG 2000), else in the header's
-photometric interpretation. imagecodecs releases the GIL, so frames decode on all cores.
+The images ship with pydicom. Each is compared with what another coding of the same image gives, or, where no file in
+that syntax ships, with what was encoded here by another library than the one that decodes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import uid
+from pydicom import dcmread, uid
+from pydicom.data import get_testdata_file
 
-from .codestream import StreamError, StreamInfo, jpeg2000_info, jpeg_info
+from .decoders import CODECS, CodecError, Layout, decode
+from .decoding import DecodeError, Source, frame_dtype
+from .header import HeaderError, read_header
+from .instance import read_instance
 
-Samples = NDArray[Any]
+Pixels = NDArray[Any]
 
-
-class CodecError(Exception):
-    """Why a code stream cannot be decoded: one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What the header says a frame decodes to."""
-
-    rows: int
-    columns: int
-    samples: int
-    bits_allocated: int
-    photometric: str
+REPEATS = 3
 
 
 @dataclass(frozen=True)
-class Codec:
-    """How one transfer syntax is decoded."""
+class Proof:
+    """One row: a transfer syntax, what reads it, and whether that gave the right pixels here."""
 
+    uid: str
+    name: str
+    decoder: str
+    version: str
+    proved: bool
+    ms: float | None = None
+    """Milliseconds to read the image, the best of three; for comparing decoders see ``benchmarks/decode.py``."""
+    reason: str = ""
+    """Why it is not proved; empty if it is."""
+    reference: str = ""
+    """What the pixels were compared with."""
+
+
+@dataclass(frozen=True)
+class _Case:
     syntax: uid.UID
-    library: str
-    decode: Callable[[bytes, Layout], tuple[Samples, str]]
-    """Code stream -> samples and their photometric interpretation."""
+    image: Callable[[], Pixels]
+    truth: Callable[[], Pixels]
+    reference: str
+    tolerance: int = 0
 
 
-def _check(info: StreamInfo, layout: Layout) -> None:
-    """A stream is decoded only if it has the size of the header, which was checked before memory was set aside."""
-    if (info.rows, info.columns, info.samples) != (layout.rows, layout.columns, layout.samples):
-        raise CodecError(
-            f"the code stream is {info.columns} x {info.rows} x {info.samples}, "
-            f"the header says {layout.columns} x {layout.rows} x {layout.samples}"
+def table() -> list[Proof]:
+    """Prove every supported transfer syntax; never raises for one that fails."""
+    return [_prove(case) for case in _CASES]
+
+
+def _prove(case: _Case) -> Proof:
+    codec = CODECS.get(str(case.syntax))
+    decoder, version = (codec.library, codec.version().split()[-1]) if codec else ("none needed", "")
+    ms, reason = None, ""
+    try:
+        best = float("inf")
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            pixels = case.image()
+            best = min(best, time.perf_counter() - start)
+        ms = best * 1e3
+        truth = case.truth()
+        error = (
+            int(np.abs(pixels.astype(np.int64) - truth.astype(np.int64)).max()) if pixels.shape == truth.shape else -1
+        )
+        if error < 0:
+            reason = f"gives shape {pixels.shape}, not {truth.shape}"
+        elif error > case.tolerance:
+            reason = f"differs by up to {error} from {case.reference}"
+    except (CodecError, DecodeError, HeaderError, OSError) as failure:
+        reason = str(failure)
+    return Proof(
+        uid=str(case.syntax),
+        name=case.syntax.name,
+        decoder=decoder,
+        version=version,
+        proved=not reason,
+        ms=ms,
+        reason=reason,
+        reference=case.reference,
+    )
+
+
+def _file(name: str) -> Path:
+    """An image of pydicom's wheel."""
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        raise HeaderError(f"pydicom's {name} is missing: install pydicom again")
+    return Path(str(path))
+
+
+def _read(name: str) -> Callable[[], Pixels]:
+    """Read the first frame as the runtime reads it."""
+
+    def read() -> Pixels:
+        instance = read_instance(read_header(_file(name)))
+        source = Source(instance)
+        try:
+            if instance.samples > 1:
+                rgb = np.empty((instance.rows, instance.columns, 3), dtype=np.uint8)
+                source.read_rgb(1, rgb)
+                return rgb
+            gray = np.empty((instance.rows, instance.columns), dtype=frame_dtype(instance))
+            source.read_gray(1, gray)
+            return gray
+        finally:
+            source.close()
+
+    return read
+
+
+def _bytes_of(name: str) -> Callable[[], Pixels]:
+    """The pixels of an uncompressed file as pydicom gives their bytes."""
+
+    def read() -> Pixels:
+        dataset = dcmread(_file(name))
+        kind = f"{'i' if dataset.PixelRepresentation else 'u'}{dataset.BitsAllocated // 8}"
+        return np.frombuffer(dataset.PixelData, f"<{kind}", dataset.Rows * dataset.Columns).reshape(
+            dataset.Rows, dataset.Columns
         )
 
-
-def decode_jpeg(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """JPEG baseline, extended (8 and 12 bit) and lossless by libjpeg-turbo 3 (ISO/IEC 10918-1).
-
-    Which colour space a stream is in, its markers say before the header does: Adobe's APP14, then JFIF, then the
-    component identifiers; headers that say RGB over a YCbCr stream are common.
-    """
-    info = jpeg_info(stream)
-    _check(info, layout)
-    if not info.complete:
-        raise CodecError("the code stream ends early")
-    if info.samples == 1:
-        return imagecodecs.jpeg8_decode(stream), layout.photometric
-    if info.lossless:
-        return imagecodecs.jpeg8_decode(stream, colorspace="RGB", outcolorspace="RGB"), layout.photometric
-    space = info.color or ("RGB" if layout.photometric == "RGB" else "YCBCR")
-    return imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace="RGB"), "RGB"
+    return read
 
 
-def decode_jpeg_ls(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """JPEG-LS lossless and near-lossless by CharLS (ISO/IEC 14495-1)."""
-    _check(jpeg_info(stream), layout)
-    return imagecodecs.jpegls_decode(stream), layout.photometric
+def _slice() -> NDArray[np.uint16]:
+    """The MR slice, made unsigned, for what is encoded here."""
+    signed = _bytes_of("MR_small.dcm")().astype(np.int32)
+    unsigned: NDArray[np.uint16] = (signed - signed.min()).astype(np.uint16)
+    return unsigned
 
 
-def decode_jpeg_2000(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """JPEG 2000 by OpenJPEG (ISO/IEC 15444-1); the component transformations ICT and RCT are undone by the decoder."""
-    _check(jpeg2000_info(stream), layout)
-    return imagecodecs.jpeg2k_decode(stream, numthreads=1), _without_transform(layout.photometric)
+def _encoded(syntax: uid.UID, encode: Callable[..., bytes | bytearray]) -> Callable[[], Pixels]:
+    """Decode what ``encode`` makes of the MR slice."""
+    streams: list[bytes] = []
+
+    def read() -> Pixels:
+        truth = _slice()
+        if not streams:
+            streams.append(bytes(encode(truth)))
+        layout = Layout(truth.shape[0], truth.shape[1], 1, 16, "MONOCHROME2")
+        return decode(streams[0], syntax, layout)[0]
+
+    return read
 
 
-def decode_htj2k(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """High-throughput JPEG 2000 by OpenJPH (ISO/IEC 15444-15)."""
-    _check(jpeg2000_info(stream), layout)
-    return imagecodecs.htj2k_decode(stream), _without_transform(layout.photometric)
+def _by_openjpeg() -> Pixels:
+    """The HTJ2K stream of the MR slice as OpenJPEG's independent decoder reads it."""
+    decoded: Pixels = imagecodecs.jpeg2k_decode(imagecodecs.htj2k_encode(_slice()))
+    return decoded
 
 
-def decode_rle(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """DICOM RLE (PS3.5 annex G): one segment a byte of a sample, most significant first, sample after sample."""
-    itemsize = layout.bits_allocated // 8
-    if layout.bits_allocated % 8 or itemsize not in (1, 2, 4):
-        raise CodecError(f"RLE with {layout.bits_allocated} bits allocated")
-    segments = int.from_bytes(stream[:4], "little")
-    if segments != layout.samples * itemsize:
-        raise CodecError(f"{segments} RLE segments, {layout.samples * itemsize} expected")
-    dtype = np.dtype(f"<u{itemsize}")
-    out = bytearray(layout.samples * layout.rows * layout.columns * itemsize)
-    imagecodecs.dicomrle_decode(stream, dtype, out=out)
-    planes = np.frombuffer(out, dtype).reshape(layout.samples, layout.rows, layout.columns)
-    return planes[0] if layout.samples == 1 else np.moveaxis(planes, 0, 2), layout.photometric
+def _extended_by_dcmtk() -> Pixels:
+    """What DCMTK's dcmdjpeg makes of JPGExtended.dcm: the means of 16 bands of 64 rows, times 16."""
+    return np.array(_EXTENDED_BANDS)
 
 
-def _without_transform(photometric: str) -> str:
-    return "RGB" if photometric in ("YBR_ICT", "YBR_RCT") else photometric
+def _extended_bands() -> Pixels:
+    pixels = _read("JPGExtended.dcm")()
+    bands: Pixels = np.rint(pixels.reshape(16, -1).mean(axis=1) * 16).astype(np.int64)
+    return bands
 
 
-CODECS: dict[str, Codec] = {
-    str(codec.syntax): codec
-    for codec in (
-        Codec(uid.RLELossless, "imagecodecs dicomrle", decode_rle),
-        Codec(uid.JPEGBaseline8Bit, "libjpeg-turbo", decode_jpeg),
-        Codec(uid.JPEGExtended12Bit, "libjpeg-turbo", decode_jpeg),
-        Codec(uid.JPEGLossless, "libjpeg-turbo", decode_jpeg),
-        Codec(uid.JPEGLosslessSV1, "libjpeg-turbo", decode_jpeg),
-        Codec(uid.JPEGLSLossless, "CharLS", decode_jpeg_ls),
-        Codec(uid.JPEGLSNearLossless, "CharLS", decode_jpeg_ls),
-        Codec(uid.JPEG2000Lossless, "OpenJPEG", decode_jpeg_2000),
-        Codec(uid.JPEG2000, "OpenJPEG", decode_jpeg_2000),
-        Codec(uid.HTJ2KLossless, "OpenJPH", decode_htj2k),
-        Codec(uid.HTJ2KLosslessRPCL, "OpenJPH", decode_htj2k),
-        Codec(uid.HTJ2K, "OpenJPH", decode_htj2k),
-    )
-}
+_EXTENDED_BANDS = (16, 96, 274, 609, 506, 402, 540, 345, 187, 217, 153, 114, 152, 38, 16, 16)
 
-PLAIN = (
-    str(uid.ImplicitVRLittleEndian),
-    str(uid.ExplicitVRLittleEndian),
-    str(uid.ExplicitVRBigEndian),
-    str(uid.DeflatedExplicitVRLittleEndian),
+_MR = "the uncompressed MR_small.dcm"
+_RGB = "the same picture in RLE, SC_rgb_rle.dcm"
+_HT = "OpenJPEG's decoding of the same stream"
+
+_CASES = (
+    _Case(uid.ImplicitVRLittleEndian, _read("MR_small_implicit.dcm"), _bytes_of("MR_small.dcm"), _MR),
+    _Case(uid.ExplicitVRLittleEndian, _read("MR_small.dcm"), _bytes_of("MR_small.dcm"), "pydicom's bytes of it"),
+    _Case(uid.ExplicitVRBigEndian, _read("MR_small_bigendian.dcm"), _bytes_of("MR_small.dcm"), _MR),
+    _Case(
+        uid.DeflatedExplicitVRLittleEndian, _read("image_dfl.dcm"), _bytes_of("image_dfl.dcm"), "pydicom's bytes of it"
+    ),
+    _Case(uid.RLELossless, _read("MR_small_RLE.dcm"), _bytes_of("MR_small.dcm"), _MR),
+    _Case(uid.JPEGBaseline8Bit, _read("SC_rgb_dcmtk_+eb+cr.dcm"), _read("SC_rgb_rle.dcm"), _RGB, tolerance=3),
+    _Case(uid.JPEGExtended12Bit, _extended_bands, _extended_by_dcmtk, "DCMTK's decoding of it", tolerance=1),
+    _Case(
+        uid.JPEGLossless,
+        _encoded(uid.JPEGLossless, imagecodecs.ljpeg_encode),
+        _slice,
+        "MR_small.dcm encoded by liblj92 (selection value 6)",
+    ),
+    _Case(uid.JPEGLosslessSV1, _read("SC_rgb_jpeg_gdcm.dcm"), _read("SC_rgb_rle.dcm"), _RGB),
+    _Case(uid.JPEGLSLossless, _read("MR_small_jpeg_ls_lossless.dcm"), _bytes_of("MR_small.dcm"), _MR),
+    _Case(uid.JPEGLSNearLossless, _read("SC_rgb_jls_lossy_line.dcm"), _read("SC_rgb_rle.dcm"), _RGB, tolerance=2),
+    _Case(uid.JPEG2000Lossless, _read("MR_small_jp2klossless.dcm"), _bytes_of("MR_small.dcm"), _MR),
+    _Case(uid.JPEG2000, _read("SC_rgb_gdcm_KY.dcm"), _read("SC_rgb_rle.dcm"), _RGB, tolerance=2),
+    *(
+        _Case(syntax, _encoded(syntax, imagecodecs.htj2k_encode), _by_openjpeg, _HT)
+        for syntax in (uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
+    ),
 )
-"""Transfer syntaxes whose pixels need no decoder."""
-
-
-def decode(stream: bytes, syntax: str, layout: Layout) -> tuple[Samples, str]:
-    """Decode one frame's code stream.
-
-    Returns
-    -------
-    samples : ndarray [y, x] or [y, x, s]
-        As the stream has them; sign and unused bits are the caller's to settle.
-    photometric : str
-        Their photometric interpretation.
-
-    Raises
-    ------
-    CodecError
-        There is no decoder for the syntax, or the stream is damaged or not of the size ``layout`` says.
-    """
-    codec = CODECS.get(syntax)
-    if codec is None:
-        raise CodecError("no decoder for this transfer syntax")
-    try:
-        samples, photometric = codec.decode(stream, layout)
-    except CodecError:
-        raise
-    except StreamError as error:
-        raise CodecError(str(error)) from error
-    except Exception as error:  # each library has its own error class
-        raise CodecError(f"{codec.library}: {error}") from error
-    shape = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
-    if samples.shape != shape:
-        raise CodecError(f"{codec.library} gives shape {samples.shape}, expected {shape}")
-    return samples, photometric

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import codecs, luts
+from . import decoders, luts
 from .encapsulation import EncapsulationError, Extent, locate_frames, read_frame
 from .header import DOUBLE_PIXELS, FLOAT_PIXELS, HeaderError, dataset_offset, inflate, read_dataset
 from .instance import Instance, syntax_name
@@ -135,9 +135,9 @@ class Source:
     def _refuse_unsupported(self) -> None:
         instance = self.instance
         syntax = instance.transfer_syntax
-        if syntax not in codecs.PLAIN and syntax not in codecs.CODECS:
+        if syntax not in decoders.PLAIN and syntax not in decoders.CODECS:
             raise DecodeError(f"the transfer syntax {syntax_name(syntax)} is not supported")
-        if instance.encapsulated != (syntax not in codecs.PLAIN):
+        if instance.encapsulated != (syntax not in decoders.PLAIN):
             raise DecodeError(f"the pixel data does not have the form of its transfer syntax {syntax_name(syntax)}")
         if instance.pixels[0] == DOUBLE_PIXELS:
             raise DecodeError("Double Float Pixel Data is not supported")
@@ -200,15 +200,15 @@ class Source:
 
     def _decode(self, number: int) -> tuple[Pixels, str]:
         instance = self.instance
-        layout = codecs.Layout(
+        layout = decoders.Layout(
             instance.rows, instance.columns, instance.samples, instance.bits_allocated, instance.photometric
         )
         try:
             stream = read_frame(self._descriptor, self._frames[number - 1])
-            return codecs.decode(stream, instance.transfer_syntax, layout)
+            return decoders.decode(stream, instance.transfer_syntax, layout)
         except EncapsulationError as error:
             raise DecodeError(str(error)) from error
-        except codecs.CodecError as error:
+        except decoders.CodecError as error:
             where = f"frame {number}: " if instance.frames > 1 else ""
             raise DecodeError(f"{where}{syntax_name(instance.transfer_syntax)}: {error}") from error
 
