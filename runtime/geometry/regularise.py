@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +22,7 @@ NOISE = 1e-3
 """Pixels; what decimal strings lose neither puts a pixel outside its slice nor mixes padding into it."""
 
 
-def regularise(volume: Volume, verdict: Verdict) -> Volume:
+def regularise(volume: Volume, verdict: Verdict, *, threads: int = 0) -> Volume:
     """Resample the slices in ``verdict.order`` onto the grid of ``verdict.affine``.
 
     Parameters
@@ -27,6 +31,8 @@ def regularise(volume: Volume, verdict: Verdict) -> Volume:
         Its ``voxels[i]``, ``slope[i]``, ``intercept[i]`` and ``frames[i]`` are those of frame ``verdict.order[i]``.
     verdict
         Accepted; without a resampling the volume is returned as it is.
+    threads
+        0 is every core of the process's affinity mask.
 
     Returns
     -------
@@ -61,18 +67,25 @@ def regularise(volume: Volume, verdict: Verdict) -> Volume:
     fill = _fill(volume, same_rescale)
 
     out = np.empty(plan.shape, dtype)
-    load = _loader(volume, plan, same_rescale, fill)
-    for z, (a, b, weight) in enumerate(zip(plan.lower, plan.upper, plan.weight, strict=True)):
-        if weight == 0 and plan.planes is None and same_rescale:
-            out[z] = source[a]
-            continue
-        values, outside = load(a)
-        if weight > 0:
-            other, other_outside = load(b)
-            values = values * np.float32(1 - weight) + other * np.float32(weight)
-            outside = outside | other_outside
-        values = np.where(outside, np.float32(fill), values)
-        out[z] = np.rint(values) if np.issubdtype(dtype, np.integer) else values
+
+    def run(part: range) -> None:
+        load = _loader(volume, plan, same_rescale)
+        for z in part:
+            below, above, weight = plan.lower[z], plan.upper[z], plan.weight[z]
+            if weight == 0 and plan.planes is None and same_rescale:
+                out[z] = source[below]
+                continue
+            values, outside = load(below)
+            if weight > 0:
+                other, other_outside = load(above)
+                values = values * np.float32(1 - weight) + other * np.float32(weight)
+                outside = outside | other_outside
+            values = np.where(outside, np.float32(fill), values)
+            out[z] = np.rint(values) if np.issubdtype(dtype, np.integer) else values
+
+    workers = threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(run, _parts(len(out), workers)))
     frames: tuple[Frame | None, ...] = tuple(
         volume.frames[a] if weight == 0 and plan.planes is None else None
         for a, weight in zip(plan.lower, plan.weight, strict=True)
@@ -86,6 +99,12 @@ def regularise(volume: Volume, verdict: Verdict) -> Volume:
         window=volume.window,
         padding_value=padding if same_rescale else None,
     )
+
+
+def _parts(n: int, workers: int) -> list[range]:
+    """Runs of slices, one a worker: neighbours share the sources between them."""
+    edges = [n * k // workers for k in range(workers + 1)]
+    return [range(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
 def _fill(volume: Volume, stored: bool) -> float:
@@ -105,9 +124,7 @@ def _fill(volume: Volume, stored: bool) -> float:
     return min(minima, default=0.0)
 
 
-def _loader(
-    volume: Volume, plan: Resampling, stored: bool, fill: float
-) -> Callable[[int], tuple[Slice, NDArray[np.bool_]]]:
+def _loader(volume: Volume, plan: Resampling, stored: bool) -> Callable[[int], tuple[Slice, NDArray[np.bool_]]]:
     """A function that gives source slice i on the output plane, and where it shows nothing; the last two are kept."""
     kept: dict[int, tuple[Slice, NDArray[np.bool_]]] = {}
 
@@ -122,7 +139,7 @@ def _loader(
             if not stored:
                 values = values * volume.slope[i] + volume.intercept[i]
             if plan.planes is not None:
-                values, padded = _move(values, padded, plan.planes[i], plan.shape[1:], fill)
+                values, padded = _move(values, padded, plan.planes[i], plan.shape[1:])
             kept[i] = values, padded
         return kept[i]
 
@@ -130,23 +147,40 @@ def _loader(
 
 
 def _move(
-    values: Slice, padded: NDArray[np.bool_], plane: Plane, shape: tuple[int, ...], fill: float
+    values: Slice, padded: NDArray[np.bool_], plane: Plane, shape: tuple[int, ...]
 ) -> tuple[Slice, NDArray[np.bool_]]:
     """The slice on the output plane, bilinear, and which output pixels lie outside it or touch its padding."""
-    mask = padded.astype(np.float32)
     outside = np.zeros(shape, bool)
+    mask = padded.astype(np.float32) if padded.any() else None
     for axis, (scale, shift) in enumerate(((plane.scale_y, plane.shift_y), (plane.scale_x, plane.shift_x))):
         last = values.shape[axis] - 1
         places = scale * np.arange(shape[axis]) + shift
         beyond = (places < -NOISE) | (places > last + NOISE)
-        outside |= beyond[:, None] if axis == 0 else beyond[None, :]
+        outside |= _along(beyond, axis)
         places = np.clip(places, 0, last)
         lower = np.minimum(places.astype(np.intp), max(last - 1, 0))
         upper = np.minimum(lower + 1, last)
-        weight = (places - lower).astype(np.float32)
-        weight = weight[:, None] if axis == 0 else weight[None, :]
-        values, mask = (
-            array.take(lower, axis) * (1 - weight) + array.take(upper, axis) * weight for array in (values, mask)
-        )
-    outside |= mask > NOISE
-    return np.where(outside, np.float32(fill), values), outside
+        weight = _along((places - lower).astype(np.float32), axis)
+        values = _between(values, lower, upper, weight, axis)
+        mask = None if mask is None else _between(mask, lower, upper, weight, axis)
+    if mask is not None:
+        outside |= mask > NOISE
+    return values, outside
+
+
+def _along(line: NDArray[Any], axis: int) -> NDArray[Any]:
+    """A line of values as a plane that varies along ``axis``."""
+    return line[:, None] if axis == 0 else line[None, :]
+
+
+def _between(
+    array: Slice, lower: NDArray[np.intp], upper: NDArray[np.intp], weight: NDArray[np.float32], axis: int
+) -> Slice:
+    below: Slice = array.take(lower, axis)
+    if not weight.any():
+        return below
+    above: Slice = array.take(upper, axis)
+    above -= below
+    above *= weight
+    above += below
+    return above

@@ -174,6 +174,16 @@ def test_a_padding_value_that_no_pixel_can_hold():
     assert volume.voxels.min() == np.rint(scene(frames)).min()
 
 
+@pytest.mark.parametrize("threads", [1, 3, 64])
+def test_the_number_of_threads_changes_nothing(threads):
+    frames = [frame for i, frame in enumerate(stack(np.arange(12) * 2.0, shear=(0.1, 0.2))) if i not in (3, 7, 8)]
+    verdict = check(frames, {"tilt", "gap"})
+    source = volume_of(frames, scene(frames), verdict.order)
+    np.testing.assert_array_equal(
+        regularise(source, verdict, threads=threads).voxels, regularise(source, verdict, threads=2).voxels
+    )
+
+
 def test_a_volume_that_does_not_belong_to_the_verdict():
     frames = stack(np.arange(5) * 2.0)
     verdict = check(frames)
