@@ -14,12 +14,13 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from bedside.backends.contract import BedsideError
-from bedside.phantoms import breast_us, chest_ct, write_breast_us, write_chest_ct
-from bedside.runtime import Result, list_devices, load_bundle, load_study, run
 from pydicom.data import get_testdata_file
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bedside.backends.contract import BedsideError
+from bedside.phantoms import breast_us, chest_ct, write_breast_us, write_chest_ct
+from bedside.runtime import Result, list_devices, load_bundle, load_study, run
 
 from .demo_page import Demonstration, render
 

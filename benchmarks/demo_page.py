@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bedside.phantoms import BreastPhantom, ChestPhantom
-from bedside.runtime import Bundle, Result
-from bedside.runtime.image import Cine, Volume
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from numpy.typing import NDArray
+
+from bedside.phantoms import BreastPhantom, ChestPhantom
+from bedside.runtime import Bundle, Result
+from bedside.runtime.image import Cine, Volume
 
 from .pictures import FOUND, TRUE, Stack, data_uri, fitted, windowed
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bedside.models import shipped
+
 from .bundle_config import InferenceConfig, read_json
 from .bundle_schema import (
     Accepts,
@@ -82,7 +84,7 @@ class Bundle:
 
 
 def load_bundle(path: Path | str) -> Bundle:
-    """Load and check a bundle: a folder, or a .zip of one.
+    """Load and check a bundle: a folder, a .zip of one, or the name of one that ships with bedside.
 
     Raises
     ------
@@ -90,14 +92,14 @@ def load_bundle(path: Path | str) -> Bundle:
         One line that names the file and key: a missing or altered file, invalid JSON, an unknown key, transform or
         argument, channels or dtypes that do not fit together, ONNX weights that are not there.
     """
-    path = Path(path)
+    path = _shipped(path)
     unpacked = None
     if path.is_file():
         if path.suffix != ".zip":
             raise BundleError(f"{path} is not a bundle", mend="give the bundle's folder or a .zip of it")
         unpacked = unpack(path)
     elif not path.is_dir():
-        raise BundleError(f"bundle {path} does not exist")
+        raise BundleError(f"bundle {path} does not exist", mend=_choice())
     try:
         root = bundle_root(Path(unpacked.name) if unpacked else path)
         return _load(root, unpacked)
@@ -105,6 +107,27 @@ def load_bundle(path: Path | str) -> Bundle:
         if unpacked:
             unpacked.cleanup()
         raise BundleError(f"bundle {path.name}: {error.message}", mend=error.mend) from None
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """The bundles that ship with bedside, by name."""
+    import bedside.models
+
+    folders = [Path(folder) for folder in bedside.models.__path__]
+    return {
+        entry.name: entry for folder in folders for entry in sorted(folder.iterdir()) if (entry / METADATA).is_file()
+    }
+
+
+def _shipped(path: Path | str) -> Path:
+    """The path given, or where a bundle of that name ships and no such path exists."""
+    given = Path(path)
+    return given if given.exists() or given.name != str(path) else shipped_bundles().get(str(path), given)
+
+
+def _choice() -> str | None:
+    names = ", ".join(shipped_bundles())
+    return f"give a folder, a .zip, or one of: {names}" if names else None
 
 
 def unpack(path: Path) -> tempfile.TemporaryDirectory[str]:

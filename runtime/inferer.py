@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from bedside import kernels
 from bedside.backends.contract import Array, Pending, Program, TensorSpec
-from numpy.typing import NDArray
 
 from .bundle_schema import InfererSpec
 from .errors import BundleError, DeviceFault, StudyRejected

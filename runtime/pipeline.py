@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bedside.backends.contract import Array, Options, Program
 from numpy.typing import NDArray
+
+from bedside.backends.contract import Array, Options, Program
 
 from . import geometry
 from .bundle import Bundle, load_bundle
@@ -186,7 +187,7 @@ def _volume(
             threads=threads,
             progress=progress,
         )
-        prepared = replace(prepared, array=prepared.array[..., :0])  # the input is not needed any more
+        prepared.array = np.empty(0, prepared.array.dtype)  # the network's input is the largest array: free it
     with clock.stage("finish"):
         return _finish(bundle, inferred.labels, inferred.logits, prepared, threads)
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bedside import kernels
 from numpy.typing import NDArray
+
+from bedside import kernels
 
 from .errors import BundleError, StudyRejected
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from bedside.backends.blocking import BlockingProgram
 from bedside.backends.contract import (
     Array,

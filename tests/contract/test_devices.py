@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from bedside.backends import null, onnxruntime, openvino, reference
 from bedside.backends.contract import Device, DeviceFault, DeviceUnavailable, Options
 from bedside.backends.library import load, one_line

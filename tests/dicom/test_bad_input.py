@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bedside.runtime.cli import app
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from typer.testing import CliRunner, Result
 
+from bedside.runtime.cli import app
 from tests.dicom.make_ct import make_ct
 
 STUDY, BUNDLE, DEVICE, DELIVERY = 3, 4, 5, 8

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from bedside.runtime.image import Frame
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

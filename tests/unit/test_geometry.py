@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from bedside.runtime.errors import BedsideError, StudyRejected
 from bedside.runtime.geometry import ACCEPTABLE, affine_from_frames, check, orientation_name, pixel_to_patient
 from bedside.runtime.image import Frame

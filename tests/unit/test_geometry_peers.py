@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from bedside.runtime.geometry import check
-from bedside.runtime.study import load_study
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from bedside.runtime.geometry import check
+from bedside.runtime.study import load_study
 
 from .geometry_frames import AXIAL, CORONAL, SAGITTAL
 

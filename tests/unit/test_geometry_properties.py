@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bedside.runtime.geometry import ACCEPTABLE, check
-from bedside.runtime.image import Frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+
+from bedside.runtime.geometry import ACCEPTABLE, check
+from bedside.runtime.image import Frame
 
 from .geometry_frames import stack
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
+
 from bedside.runtime.geometry import check, regularise
 from bedside.runtime.image import Frame, Volume
-from scipy import ndimage
 
 from .geometry_frames import stack
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from bedside.backends.contract import DeviceFault, Options
 from bedside.runtime import inferer
 from bedside.runtime.bundle_schema import InfererSpec
@@ -17,8 +20,6 @@ from bedside.runtime.devices import open_program
 from bedside.runtime.errors import BundleError, StudyRejected
 from bedside.runtime.inferer import OnlineRule, infer, infer_cine
 from bedside.runtime.sliding_window import Windows, importance_map, roi_of, window_starts
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 onnx = pytest.importorskip("onnx", reason="the networks are written with onnx: pip install 'bedside[dev]'")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from bedside.runtime import memory
 from bedside.runtime.memory import available_memory
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bedside.runtime.body_parts import body_part_matches, regions
 from bedside.runtime.bundle_schema import Accepts
 from bedside.runtime.errors import StudyRejected
 from bedside.runtime.select import NoSeries, Selection, select_series, weigh_series
 from bedside.runtime.study import Series, Skipped, Study
-from hypothesis import given
-from hypothesis import strategies as st
 
 from .geometry_frames import AXIAL, CORONAL, SAGITTAL, change, stack
 
