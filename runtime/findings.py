@@ -7,8 +7,8 @@ Conventions, the same for every bundle:
   largest.
 - Volume is the number of voxels times the volume of one (the determinant of the affine), no interpolation.
 - The longest diameter is the largest distance between the centres of two pixels of the lesion in one acquired slice,
-  over all slices: at most about one pixel short of the true one, zero for a single pixel. For an axial series that is
-  the longest axial diameter.
+  over all slices; for an axial series that is the longest axial diameter. Measured on discs of random centre it is never
+  too long and too short by 0.66 pixel (2 pixels wide), 0.30 (10) or 0.08 (60) on average; it is zero for a single pixel.
 - Millimetres are given only where the header gives the pixel size; else the distance is in pixels, and no volume.
 - Mean, standard deviation (population) and range are in modality units (HU for CT) over the lesion's voxels, without
   those that hold the pixel padding value.
