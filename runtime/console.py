@@ -184,8 +184,8 @@ def print_overview(shown: Overview) -> None:
         out.print(f"note: {note}", markup=False, soft_wrap=True)
     for skipped in shown.study.skipped:
         out.print(f"skipped {skipped.path.name}: {skipped.reason}", markup=False, soft_wrap=True)
-    if shown.refusal is not None and shown.bundle is not None:
-        out.print(f"{shown.bundle.name} takes none: {shown.refusal}", style="bold red", markup=False, soft_wrap=True)
+    if shown.bundle is not None and chosen is None:
+        out.print(f"{shown.bundle.name} takes none of these series", style="bold red", markup=False, soft_wrap=True)
 
 
 def print_result(result: Result) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 from . import geometry
 from .bundle import Bundle, load_bundle
-from .errors import StudyRejected
-from .select import Selection, select_series
+from .pipeline import kinds
+from .select import Selection, weigh_series
 from .study import Series, Study, load_study
 
 
@@ -50,8 +50,6 @@ class Overview:
     series: tuple[SeriesOverview, ...]
     bundle: Bundle | None = None
     selection: Selection | None = None
-    refusal: StudyRejected | None = None
-    """Why the bundle takes no series of this study."""
 
     def to_json(self) -> dict[str, Any]:
         content: dict[str, Any] = {
@@ -64,7 +62,6 @@ class Overview:
         if self.bundle is not None:
             content["bundle"] = {"name": self.bundle.name, "version": self.bundle.version}
             content["selection"] = None if self.selection is None else self.selection.to_json()
-            content["refusal"] = None if self.refusal is None else str(self.refusal)
         return content
 
 
@@ -103,8 +100,4 @@ def overview(
     )
     if bundle is None:
         return Overview(study, judged)
-    try:
-        selection = select_series(study, bundle.meta.accepts, bundle.meta.input.kind)
-    except StudyRejected as refusal:
-        return Overview(study, judged, bundle, None, refusal)
-    return Overview(study, judged, bundle, selection)
+    return Overview(study, judged, bundle, weigh_series(study, bundle.meta.accepts, kinds(bundle)))

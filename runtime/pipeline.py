@@ -27,8 +27,7 @@ from .stopwatch import Progress, Stopwatch
 from .study import Series, Study, load_study
 
 DEFAULT_DEVICE = "openvino:CPU"
-PLANAR = frozenset({"image", "cine"})
-"""Kinds that the network sees frame by frame."""
+_PLANAR = frozenset({"image", "cine"})
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,7 @@ def run(
         with clock.stage("read"):
             study = load_study(study, study_uid=study_uid, progress=progress)
     with clock.stage("select"):
-        kind = bundle.meta.input.kind
-        selection = select_series(study, bundle.meta.accepts, PLANAR if kind in PLANAR else kind, series_uid=series_uid)
+        selection = select_series(study, bundle.meta.accepts, kinds(bundle), series_uid=series_uid)
         series = selection.chosen
         assert series is not None  # a study without one was refused
         series.require_whole()
@@ -127,7 +125,7 @@ def run(
         program = open_program(bundle.model_path, device, Options(threads=threads, in_flight=2))
     try:
         verdict: geometry.Verdict | None = None
-        if kind == "volume":
+        if bundle.meta.input.kind == "volume":
             with clock.stage("geometry"):
                 verdict = geometry.check(series.frames, accept)
                 verdict.require(selection.labels[series.uid])
@@ -158,6 +156,12 @@ def run(
     return Result(study, series, report, tuple(files), clock.ms)
 
 
+def kinds(bundle: Bundle) -> frozenset[str]:
+    """The kinds of series that a bundle runs on: a network that sees one plane takes an image and a cine alike."""
+    kind = bundle.meta.input.kind
+    return _PLANAR if kind in _PLANAR else frozenset({kind})
+
+
 def _read_volume(
     series: Series, verdict: geometry.Verdict, threads: int, clock: Stopwatch, progress: Progress | None
 ) -> Volume:
@@ -167,7 +171,7 @@ def _read_volume(
         volume = read_volume(series, frames, verdict.affine, threads=threads, progress=progress)
     if verdict.resampling is not None:
         with clock.stage("geometry"):
-            volume = geometry.regularise(volume, verdict)
+            volume = geometry.regularise(volume, verdict, threads=threads)
     return volume
 
 
