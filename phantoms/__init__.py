@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .breast_us import BreastPhantom, breast_us
 from .ct_chest import ChestPhantom, chest_ct
+from .description import write_study
 from .nodules import Nodule, NoduleSpec
 from .write_dicom import Patient, write_breast_us, write_chest_ct
 
@@ -21,4 +22,5 @@ __all__ = [
     "chest_ct",
     "write_breast_us",
     "write_chest_ct",
+    "write_study",
 ]

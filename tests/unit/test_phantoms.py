@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+
 from bedside.phantoms import (
     BreastPhantom,
     ChestPhantom,
@@ -18,6 +19,7 @@ from bedside.phantoms import (
     chest_ct,
     write_breast_us,
     write_chest_ct,
+    write_study,
 )
 
 SPECS = (
@@ -147,3 +149,13 @@ def test_written_files_are_valid(
     for path in files:
         said = subprocess.run([tool("dciodvfy"), str(path)], capture_output=True, check=False)
         assert b"Error" not in said.stderr + said.stdout, said.stderr.decode("utf-8", "replace")
+
+
+def test_description_writes_the_study_it_names(tmp_path: Path) -> None:
+    phantom = write_study({"phantom": {"kind": "breast_us", "seed": 3, "lesion": "benign"}}, tmp_path)
+    assert isinstance(phantom, BreastPhantom)
+    assert (tmp_path / "US0001.dcm").is_file()
+    with pytest.raises(ValueError, match="not known"):
+        write_study({"phantom": {"kind": "knee"}}, tmp_path)
+    with pytest.raises(ValueError, match="colour"):
+        write_study({"phantom": {"kind": "breast_us", "colour": 1}}, tmp_path)
