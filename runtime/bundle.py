@@ -99,7 +99,9 @@ def load_bundle(path: Path | str) -> Bundle:
             raise BundleError(f"{path} is not a bundle", mend="give the bundle's folder or a .zip of it")
         unpacked = unpack(path)
     elif not path.is_dir():
-        raise BundleError(f"bundle {path} does not exist", mend=_choice())
+        raise BundleError(
+            f"bundle {path} does not exist", mend="give a folder, a .zip, or one of: " + ", ".join(shipped())
+        )
     try:
         root = bundle_root(Path(unpacked.name) if unpacked else path)
         return _load(root, unpacked)
@@ -109,25 +111,10 @@ def load_bundle(path: Path | str) -> Bundle:
         raise BundleError(f"bundle {path.name}: {error.message}", mend=error.mend) from None
 
 
-def shipped_bundles() -> dict[str, Path]:
-    """The bundles that ship with bedside, by name."""
-    import bedside.models
-
-    folders = [Path(folder) for folder in bedside.models.__path__]
-    return {
-        entry.name: entry for folder in folders for entry in sorted(folder.iterdir()) if (entry / METADATA).is_file()
-    }
-
-
 def _shipped(path: Path | str) -> Path:
     """The path given, or where a bundle of that name ships and no such path exists."""
     given = Path(path)
-    return given if given.exists() or given.name != str(path) else shipped_bundles().get(str(path), given)
-
-
-def _choice() -> str | None:
-    names = ", ".join(shipped_bundles())
-    return f"give a folder, a .zip, or one of: {names}" if names else None
+    return given if given.exists() or given.name != str(path) else shipped().get(str(path), given)
 
 
 def unpack(path: Path) -> tempfile.TemporaryDirectory[str]:

@@ -64,6 +64,15 @@ class InferenceConfig:
         BundleError
             Anything in the section that is not understood.
         """
+        parsed = []
+        for where, raw in self.entries(section):
+            entry = self.resolved(raw, where)
+            if entry is not None:
+                parsed.append(registry.parse(entry, section, where))
+        return tuple(parsed)
+
+    def entries(self, section: Section) -> list[tuple[str, Any]]:
+        """The entries of a section as they stand, each with the words that say where it stands."""
         value = self._follow(self.content.get(section, []), section, ())
         entries: Any = value
         if isinstance(value, Mapping):
@@ -75,13 +84,7 @@ class InferenceConfig:
             entries = self._follow(value.get("transforms", []), section, ())
         if not isinstance(entries, list):
             raise BundleError(f"{FILE}: '{section}' must hold a list of transforms")
-        parsed = []
-        for index, raw in enumerate(entries):
-            where = f"{FILE}: {section}[{index}]"
-            entry = self._entry(raw, where)
-            if entry is not None:
-                parsed.append(registry.parse(entry, section, where))
-        return tuple(parsed)
+        return [(f"{FILE}: {section}[{index}]", raw) for index, raw in enumerate(entries)]
 
     def inferer(self) -> InfererSpec:
         """The ``inferer``; SimpleInferer (the whole image at once) where the bundle names none.
@@ -92,7 +95,7 @@ class InferenceConfig:
             Unknown inferer or argument.
         """
         where = f"{FILE}: inferer"
-        entry = self._entry(self.content.get("inferer", {"_target_": "SimpleInferer"}), where, _INFERER_IGNORED)
+        entry = self.resolved(self.content.get("inferer", {"_target_": "SimpleInferer"}), where, _INFERER_IGNORED)
         if entry is None:
             raise BundleError(f"{where} is disabled")
         name = str(entry.pop("_target_")).removeprefix("monai.inferers.")
@@ -114,8 +117,11 @@ class InferenceConfig:
         except ValidationError as error:
             raise BundleError(f"{where} {name}: argument {first_problem(error)}") from None
 
-    def _entry(self, raw: Any, where: str, ignored: set[str] | None = None) -> dict[str, Any] | None:
-        """One ``_target_`` object with its arguments resolved; None where it is disabled."""
+    def resolved(self, raw: Any, where: str, ignored: set[str] | None = None) -> dict[str, Any] | None:
+        """One ``_target_`` object with the references in its arguments followed; None where it is disabled.
+
+        ``ignored`` are arguments to leave as they are.
+        """
         entry = self._follow(raw, where, ())
         if not isinstance(entry, Mapping) or "_target_" not in entry:
             raise BundleError(f"{where} must be an object with a '_target_'")

@@ -19,7 +19,7 @@ CODES = (("L", "R"), ("P", "A"), ("I", "S"))
 
 def spacing_of(affine: Affine) -> np.ndarray:
     """Voxel size along each index axis: the norms of the affine's columns, 1 for a column of zeros."""
-    size = np.linalg.norm(affine[:-1, :-1], axis=0)
+    size: Array = np.linalg.norm(affine[:-1, :-1], axis=0)
     size[size == 0] = 1.0
     return size
 
@@ -259,7 +259,8 @@ def nearest_indices(old: int, new: int, *, exact: bool) -> np.ndarray:
     """Source index of each target index: floor(i * old / new) in float32, with ``exact`` of the voxel centre."""
     scale = np.float32(old) / np.float32(new)
     index = np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0.0)
-    return np.minimum(np.floor(index * scale).astype(np.intp), old - 1)
+    found: Array = np.minimum(np.floor(index * scale).astype(np.intp), old - 1)
+    return found
 
 
 def scale_matrix(old: Sequence[int], new: Sequence[int], *, align_corners: bool) -> Affine:
@@ -282,7 +283,7 @@ def _area(array: Array, axis: int, new: int) -> Array:
     index = np.arange(new)
     first, last = index * old // new, -(-(index + 1) * old // new)
     count = (last - first).reshape((-1,) + (1,) * (array.ndim - axis - 1))
-    total = np.take(array, first, axis=axis).astype(np.float32)
+    total: Array = np.take(array, first, axis=axis).astype(np.float32)
     for step in range(1, int((last - first).max())):
         more = np.take(array, np.minimum(first + step, old - 1), axis=axis)
         np.add(total, more, out=total, where=count > step)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bedside import kernels
 from numpy.typing import NDArray
+
+from bedside import kernels
 
 from ..bundle_schema import BundleMeta, InputSpec, NetworkDataFormat
 from ..errors import BundleError, StudyRejected
@@ -44,7 +45,7 @@ class Prepared:
     """From our axis order to the bundle's."""
     trace: tuple[Inverse, ...]
     """Spatial steps in the order they were done."""
-    affine: NDArray[np.float64]
+    affine: NDArray[np.floating[Any]]
     """Index of ``array`` (spatial axes) to RAS mm; for a photograph without pixel spacing, to pixels."""
 
 

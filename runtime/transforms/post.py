@@ -203,7 +203,8 @@ def histogram(labels: Array) -> Array:
 
 def structure_of(rank: int, connectivity: int | None) -> Array:
     """Neighbours of a voxel; None connects across corners."""
-    return ndimage.generate_binary_structure(rank, rank if connectivity is None else min(connectivity, rank))
+    structure: Array = ndimage.generate_binary_structure(rank, rank if connectivity is None else connectivity)
+    return structure
 
 
 def bounding_box(mask: Array) -> tuple[slice, ...] | None:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from bedside import kernels
 from numpy.typing import NDArray
+
+from bedside import kernels
 
 from ..bundle_schema import BundleMeta, NetworkDataFormat
 from ..errors import BundleError

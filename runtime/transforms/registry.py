@@ -53,11 +53,14 @@ T = TypeVar("T", bound=type[Transform])
 
 _TABLE: dict[Section, dict[str, type[Transform]]] = {"preprocessing": {}, "postprocessing": {}}
 
-_MENDS = {
+REMOVABLE = {
     "SaveImaged": "remove it: the runtime writes the results itself",
+    "SaveClassificationd": "remove it: the runtime writes the results itself",
     "DeleteItemsd": "remove it",
     "ToTensord": "remove it",
+    "ToDeviced": "remove it: the device is chosen when the bundle is run",
 }
+"""Transforms that leave the numbers as they are, and what to do about them."""
 
 
 def register(*sections: Section) -> Callable[[T], T]:
@@ -91,7 +94,7 @@ def parse(config: Mapping[str, Any], section: Section, where: str) -> Transform:
         if name in _TABLE[other]:
             raise BundleError(f"{where}: {name} belongs in '{other}', not in '{section}'")
         listing = "supported: " + ", ".join(supported(section))
-        raise BundleError(f"{where}: transform '{target}' is not supported", mend=_MENDS.get(name, listing))
+        raise BundleError(f"{where}: transform '{target}' is not supported", mend=REMOVABLE.get(name, listing))
     cls = _TABLE[section][name]
     arguments = {key: value for key, value in config.items() if key != "_target_" and key not in cls.IGNORED}
     expression = next((f"{k}={v}" for k, v in arguments.items() if isinstance(v, str) and v.startswith("$")), None)

@@ -15,7 +15,7 @@ from ..errors import BundleError, StudyRejected
 from . import geometry
 from .arguments import Float32, NotLazy, Numbers, PerKey, Sizes, numbers
 from .registry import Transform, register
-from .state import Affine, State, ValueMap, resample
+from .state import Affine, Array, State, ValueMap, resample
 
 
 class Spatial(Transform):
@@ -326,7 +326,9 @@ class CropForegroundd(Padding):
                 raise BundleError(
                     f"{self.name}: channel_indices {list(picked)} do not exist, the image has {len(array)} channels"
                 ) from None
-        foreground = array[0] > 0 if len(array) == 1 else (array > 0).any(axis=0)
+        foreground: Array = np.greater(array[0], 0)
+        for channel in array[1:]:
+            foreground |= channel > 0
         margin = self._per_axis("margin", self.margin, state.rank)
         divisor = self._per_axis("k_divisible", self.k_divisible, state.rank)
         start, shape = [], []

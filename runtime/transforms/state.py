@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from bedside import kernels
 from numpy.typing import NDArray
+
+from bedside import kernels
 
 from ..image import UltrasoundRegion
 
 Array = NDArray[Any]
-Affine = NDArray[np.float64]
+Affine = NDArray[np.floating[Any]]
 
 KERNEL_DTYPES = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "int32", "float32"))
 """What the kernels read; anything else is cast to float32 first."""

@@ -1,0 +1,374 @@
+"""Making and checking bundles: what ``bedside bundle check``, ``new`` and ``import`` do.
+
+A bundle made here is complete except for what only its maker knows; those places are empty, are listed in the report
+under ``fill_in``, and :func:`bedside.runtime.load_bundle` refuses the bundle until they are filled.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bedside.backends.contract import DeviceFault
+
+from .bundle import INFERENCE, METADATA, bundle_root, load_bundle, sha256_of, unpack
+from .bundle_config import InferenceConfig, read_json
+from .devices import open_program
+from .errors import BundleError, DeliveryError
+from .onnx_header import OnnxHeader, read_onnx_header
+from .transforms import registry
+from .transforms.registry import Section
+
+MODEL = "models/model.onnx"
+CHECK_DEVICE = "openvino:CPU"
+
+_TISSUE = {"value": "85756007", "scheme": "SCT", "meaning": "Tissue"}
+_EMPTY_CODE = {"value": "", "scheme": "SCT", "meaning": ""}
+_SECTIONS: tuple[Section, Section] = ("preprocessing", "postprocessing")
+
+Content = dict[str, Any]
+
+
+def check_bundle(path: Path | str) -> Content:
+    """Load a bundle, load its model on the CPU, and say what it is.
+
+    Raises
+    ------
+    BundleError
+        What :func:`bedside.runtime.load_bundle` refuses, or a model that OpenVINO cannot load.
+    """
+    bundle = load_bundle(path)
+    try:
+        open_program(bundle.model_path, CHECK_DEVICE).close()
+    except DeviceFault as error:
+        raise BundleError(f"bundle {bundle.name}: {error.message}", mend=error.mend) from error
+    rule = bundle.plan.online
+    return {
+        "name": bundle.name,
+        "version": bundle.version,
+        "kind": f"{bundle.meta.result.kind} of {bundle.meta.input.kind}",
+        "accepts": ", ".join(bundle.meta.accepts.modality) or "any modality",
+        "model": bundle.model_path.relative_to(bundle.root).as_posix(),
+        "sha256": bundle.sha256,
+        "input": f"{bundle.input.name} {bundle.input.dtype} {_dims(bundle.input.shape)}",
+        "output": f"{bundle.output.name} {bundle.output.dtype} {_dims(bundle.output.shape)}",
+        "preprocessing": [step.name for step in bundle.preprocessing],
+        "inferer": bundle.inferer.kind,
+        "postprocessing": [step.name for step in bundle.postprocessing],
+        "labels_while_running": rule.kind if rule else "no",
+        "files": len(bundle.meta.files),
+        "golden_cases": len(bundle.meta.golden),
+        "domain": bundle.meta.domain,
+    }
+
+
+def new_bundle(
+    model: Path | str,
+    out: Path | str,
+    *,
+    kind: str = "segmentation",
+    modality: str = "CT",
+) -> Content:
+    """Make a bundle around an ONNX model; returns ``bundle``, ``files`` and ``fill_in``.
+
+    Raises
+    ------
+    BundleError
+        The model is not a complete ONNX file, has several inputs, or ``kind`` is not a result kind.
+    DeliveryError
+        ``out`` exists and is not empty, or cannot be written.
+    """
+    model, out = Path(model), Path(out)
+    if kind not in ("segmentation", "classification"):
+        raise BundleError(f"kind '{kind}' is not known", mend="segmentation or classification")
+    if not model.is_file():
+        raise BundleError(f"model {model} does not exist")
+    draft = _Draft(read_onnx_header(model), model, "classification" if kind == "classification" else "segmentation")
+    draft.configure(modality)
+    return draft.write(out, model.stem)
+
+
+def import_bundle(source: Path | str, out: Path | str) -> Content:
+    """Make a bundle from a MONAI bundle with an ONNX model; returns ``bundle``, ``files``, ``dropped``, ``fill_in``.
+
+    The transforms, the inferer and the metadata are kept with references followed; steps that only save or free data
+    are dropped. What is not supported is kept as it stands and listed.
+
+    Raises
+    ------
+    BundleError
+        The source is no MONAI bundle, or has no ONNX model.
+    DeliveryError
+        ``out`` exists and is not empty, or cannot be written.
+    """
+    source, out = Path(source), Path(out)
+    if source.is_file():
+        with unpack(source) as folder:
+            return _import(bundle_root(Path(folder)), source.stem, out)
+    if not source.is_dir():
+        raise BundleError(f"MONAI bundle {source} does not exist")
+    return _import(bundle_root(source), source.name, out)
+
+
+def _import(root: Path, name: str, out: Path) -> Content:
+    metadata = read_json(root / METADATA, METADATA)
+    if not (root / INFERENCE).exists():
+        yaml = next((root / "configs").glob("inference.y*ml"), None)
+        raise BundleError(
+            f"{INFERENCE} is missing", mend=f"convert {yaml.name} to JSON" if yaml else "is this a MONAI bundle?"
+        )
+    config = InferenceConfig(read_json(root / INFERENCE, INFERENCE))
+    models = [root / MODEL] if (root / MODEL).is_file() else sorted(root.glob("models/*.onnx"))
+    if len(models) != 1:
+        raise BundleError(
+            f"{name} has {len(models)} ONNX models in models/",
+            mend="export one: python -m monai.bundle onnx_export --filepath models/model.onnx ...",
+        )
+    header = read_onnx_header(models[0])
+    draft = _Draft(header, models[0], "classification" if _output_rank(header) == 2 else "segmentation")
+    draft.adopt(metadata, config)
+    for extra in ("LICENSE", "docs/README.md"):
+        if (root / extra).is_file():
+            draft.extras[root / extra] = "card.md" if extra.endswith(".md") else extra
+    return draft.write(out, str(metadata.get("name") or name))
+
+
+@dataclass
+class _Draft:
+    """A bundle in the making."""
+
+    header: OnnxHeader
+    model: Path
+    kind: Literal["segmentation", "classification"]
+    metadata: Content = field(default_factory=dict)
+    inference: Content = field(default_factory=dict)
+    extras: dict[Path, str] = field(default_factory=dict)
+    fill_in: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if len(self.header.inputs) != 1:
+            raise BundleError(f"{self.model.name} has {len(self.header.inputs)} inputs, one is supported")
+        shape = self.header.inputs[0].shape
+        if shape is None or len(shape) not in (4, 5):
+            raise BundleError(
+                f"{self.model.name}: input '{self.header.inputs[0].name}' must have 4 or 5 dimensions, batch and "
+                f"channel included, got {_dims(shape)}"
+            )
+        self.rank = len(shape) - 2
+        self.spatial = shape[2:]
+        self.channels = self._known(shape, "input", 1)
+        self.outputs = self._known(self.header.outputs[0].shape, "output", 2)
+
+    def _known(self, shape: tuple[int | None, ...] | None, which: str, otherwise: int) -> int:
+        count = shape[1] if shape is not None and len(shape) > 1 else None
+        if count is None:
+            self.fill_in.append(f"{METADATA}: network_data_format: num_channels of the {which} ({otherwise} assumed)")
+        return count or otherwise
+
+    def configure(self, modality: str) -> None:
+        """Fill both configs from what the model file says and what is usual."""
+        tensor_in, tensor_out = self.header.inputs[0], self.header.outputs[0]
+        self.metadata = {
+            "version": "0.1.0",
+            "network_data_format": {
+                "inputs": {
+                    "image": {
+                        "type": "image",
+                        "modality": modality,
+                        "num_channels": self.channels,
+                        "spatial_shape": [size or "*" for size in self.spatial],
+                        "dtype": tensor_in.dtype,
+                    }
+                },
+                "outputs": {"pred": {"num_channels": self.outputs, "dtype": tensor_out.dtype}},
+            },
+            "bedside": self._bedside(modality, {}),
+        }
+        image, pred = {"keys": "image"}, {"keys": "pred"}
+        pre: list[Content] = [{"_target_": "LoadImaged", **image}, {"_target_": "EnsureChannelFirstd", **image}]
+        moves = False
+        if self.rank == 3:
+            pre.append({"_target_": "Orientationd", **image, "axcodes": "RAS"})
+            moves = True
+        fixed = None not in self.spatial
+        if fixed and (self.rank == 2 or self.kind == "classification"):
+            pre.append({"_target_": "Resized", **image, "spatial_size": list(self.spatial), "mode": "linear"})
+            moves = True
+        low, high = (-1024, 1024) if modality == "CT" else (0, 255)
+        pre.append(
+            {"_target_": "ScaleIntensityRanged", **image, "a_min": low, "a_max": high, "b_min": 0.0, "b_max": 1.0}
+            | {"clip": True}
+        )
+        self.fill_in.append(f"{INFERENCE}: preprocessing must be what the model was trained with")
+        several = self.outputs > 1
+        post: list[Content] = [{"_target_": "Activationsd", **pred, "softmax" if several else "sigmoid": True}]
+        if self.kind == "segmentation":
+            if moves:
+                post.append({"_target_": "Invertd", **pred, "transform": "@preprocessing", "orig_keys": "image"})
+            post.append({"_target_": "AsDiscreted", **pred, **({"argmax": True} if several else {"threshold": 0.5})})
+        self.inference = {
+            "preprocessing": {"_target_": "Compose", "transforms": pre},
+            "inferer": self._inferer(),
+            "postprocessing": {"_target_": "Compose", "transforms": post},
+        }
+
+    def adopt(self, metadata: Content, config: InferenceConfig) -> None:
+        """Take over a MONAI bundle's configs."""
+        formats = metadata.get("network_data_format")
+        formats = formats if isinstance(formats, dict) else {}
+        image, pred = _only(formats.get("inputs"), "image"), _only(formats.get("outputs"), "pred")
+        image[1].setdefault("num_channels", self.channels)
+        pred[1].setdefault("num_channels", self.outputs)
+        image[1].setdefault("dtype", self.header.inputs[0].dtype)
+        modality = str(image[1].get("modality", ""))
+        if image[1].get("format") == "hounsfield":
+            modality = "CT"
+        names = pred[1].get("channel_def")
+        self.metadata = {
+            **metadata,
+            "network_data_format": {"inputs": {image[0]: image[1]}, "outputs": {pred[0]: pred[1]}},
+            "bedside": self._bedside({"MRI": "MR"}.get(modality.upper(), modality.upper()), names or {}),
+        }
+        for section in _SECTIONS:
+            transforms = [entry for entry in self._adopted(config, section) if entry is not None]
+            self.inference[section] = {"_target_": "Compose", "transforms": transforms}
+        try:
+            spec = config.inferer()
+            self.inference["inferer"] = self._monai_inferer(spec.kind, spec.model_dump(mode="json"))
+        except BundleError as error:
+            self.inference["inferer"] = self._inferer()
+            self.fill_in.append(error.message)
+
+    def _adopted(self, config: InferenceConfig, section: Section) -> list[Content | None]:
+        adopted: list[Content | None] = []
+        for where, raw in config.entries(section):
+            name = registry.canonical(raw.get("_target_")) if isinstance(raw, Mapping) else ""
+            if name in registry.REMOVABLE:
+                self.dropped.append(f"{where} {name}")
+                continue
+            try:
+                entry = config.resolved(raw, where)
+                if entry is not None:
+                    registry.parse(entry, section, where)
+            except BundleError as error:
+                self.fill_in.append(str(error))
+                entry = dict(raw) if isinstance(raw, Mapping) else {"_target_": str(raw)}
+            adopted.append(entry)
+        return adopted
+
+    def _inferer(self) -> Content:
+        if self.kind == "classification" or self.rank == 2:
+            return {"_target_": "SimpleInferer"}
+        roi = [size or 96 for size in self.spatial]
+        if None in self.spatial:
+            self.fill_in.append(f"{INFERENCE}: inferer roi_size (96 assumed)")
+        return self._monai_inferer("sliding", {"roi_size": roi, "overlap": 0.25, "mode": "gaussian"})
+
+    def _monai_inferer(self, kind: str, arguments: Mapping[str, Any]) -> Content:
+        if kind == "simple":
+            return {"_target_": "SimpleInferer"}
+        return {"_target_": "SlidingWindowInferer", **{k: v for k, v in arguments.items() if k != "kind"}}
+
+    def _bedside(self, modality: str, names: Mapping[str, Any]) -> Content:
+        result: Content = {"kind": self.kind, "finding": ""}
+        entries: list[Content] = []
+        if self.kind == "segmentation":
+            labels = range(1, self.outputs) if self.outputs > 1 else range(1, 2)
+            for label in labels:
+                name = str(names.get(str(label if self.outputs > 1 else 0), "") or "")
+                entries.append(
+                    {"label": label, "name": name, "category": _TISSUE, "type": {**_EMPTY_CODE, "meaning": name}}
+                )
+            result["segments"] = entries
+        else:
+            for index in range(self.outputs):
+                name = str(names.get(str(index), "") or "")
+                entries.append({"index": index, "name": name, "code": {**_EMPTY_CODE, "meaning": name}})
+            result["classes"] = entries
+        what, code = ("segments", "type") if self.kind == "segmentation" else ("classes", "code")
+        for index, entry in enumerate(entries):
+            place = f"{METADATA}: bedside.result.{what}[{index}]"
+            if not entry["name"]:
+                self.fill_in.append(f"{place}.name")
+            self.fill_in.append(f"{place}.{code} (a SNOMED CT or DCM code)")
+        self.fill_in.append(f"{METADATA}: bedside.domain (what input the model was made for, in one sentence)")
+        if not modality:
+            self.fill_in.append(f"{METADATA}: bedside.accepts.modality")
+        colour = self.rank == 2 and self.channels == 3
+        return {
+            "schema": 1,
+            "files": {},
+            "input": {
+                "kind": "volume" if self.rank == 3 else "image",
+                "axes": "xyz",
+                "photometric": "rgb" if colour else "monochrome",
+                "apply_voi": False,
+            },
+            "accepts": {"modality": [modality] if modality else []},
+            "result": result,
+            "golden": [],
+            "domain": "",
+        }
+
+    def write(self, out: Path, name: str) -> Content:
+        """Write the bundle beside ``out`` and move it there whole."""
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise DeliveryError(f"{out} exists and is not empty", mend="give a new folder")
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+                folder = Path(scratch) / "bundle"
+                files = self._fill(folder, name)
+                if out.exists():
+                    out.rmdir()
+                folder.rename(out)
+        except OSError as error:
+            raise DeliveryError(f"{out} cannot be written: {error.strerror}") from None
+        report: Content = {"bundle": str(out), "files": files, "fill_in": self.fill_in}
+        return {**report, "dropped": self.dropped} if self.dropped else report
+
+    def _fill(self, folder: Path, name: str) -> list[str]:
+        (folder / "configs").mkdir(parents=True)
+        (folder / "models").mkdir()
+        shutil.copyfile(self.model, folder / MODEL)
+        digests = {MODEL: sha256_of(folder / MODEL)}
+        for location in sorted({part.location for part in self.header.external}):
+            weights = self.model.parent / location
+            target = folder / "models" / location
+            if not weights.is_file() or not target.resolve().is_relative_to(folder.resolve()):
+                raise BundleError(
+                    f"{self.model.name}: external data file {location} is missing", mend="copy it beside it"
+                )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(weights, target)
+            digests[f"models/{location}"] = sha256_of(target)
+        for path, place in self.extras.items():
+            shutil.copyfile(path, folder / place)
+        metadata = {"name": name, **self.metadata}
+        metadata["bedside"] = {**metadata["bedside"], "files": digests}
+        for file, content in ((METADATA, metadata), (INFERENCE, self.inference)):
+            (folder / file).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _only(tensors: Any, otherwise: str) -> tuple[str, Content]:
+    """Name and description of the only tensor; an empty one where there is not exactly one."""
+    if isinstance(tensors, dict) and len(tensors) == 1:
+        name, content = next(iter(tensors.items()))
+        return str(name), dict(content) if isinstance(content, dict) else {}
+    return otherwise, {}
+
+
+def _output_rank(header: OnnxHeader) -> int:
+    shape = header.outputs[0].shape
+    return len(shape) if shape is not None else 0
+
+
+def _dims(shape: tuple[int | None, ...] | None) -> str:
+    return "of unknown shape" if shape is None else " x ".join("?" if size is None else str(size) for size in shape)
