@@ -192,7 +192,7 @@ def print_result(result: Result) -> None:
     """What was found, how long each stage took, and where the files are."""
     findings = result.findings
     if findings.kind == "segmentation":
-        rows = [
+        lesions = [
             (
                 lesion.number,
                 lesion.name,
@@ -203,12 +203,12 @@ def print_result(result: Result) -> None:
             )
             for lesion in findings.lesions
         ]
-        title = f"{len(rows)} found by {result.bundle.name} {result.bundle.version} on {result.provenance.device}"
-        print_table(title, ("no.", "finding", "volume mm³", "longest diameter", "mean ± SD", "slice"), rows)
+        title = f"{len(lesions)} found by {result.bundle.name} {result.bundle.version} on {result.provenance.device}"
+        print_table(title, ("no.", "finding", "volume mm³", "longest diameter", "mean ± SD", "slice"), lesions)
     else:
-        rows = [(s.name, f"{s.probability:.3f}", "positive" if s.positive else "negative") for s in findings.scores]
+        scores = [(s.name, f"{s.probability:.3f}", "positive" if s.positive else "negative") for s in findings.scores]
         title = f"{result.bundle.name} {result.bundle.version} on {result.provenance.device}"
-        print_table(title, ("class", "probability", "against its threshold"), rows)
+        print_table(title, ("class", "probability", "against its threshold"), scores)
     for note in (*findings.notes, *result.provenance.notes):
         out.print(f"note: {note}", markup=False, soft_wrap=True)
     times = ", ".join(f"{name} {ms:.0f}" for name, ms in result.stage_ms.items())

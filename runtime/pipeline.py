@@ -129,8 +129,9 @@ def run(
             with clock.stage("geometry"):
                 verdict = geometry.check(series.frames, accept)
                 verdict.require(selection.labels[series.uid])
-            source: Volume | Image | Cine = _read_volume(series, verdict, threads, clock, progress)
-            output = _volume(program, bundle, source, threads, clock, progress)
+            volume = _read_volume(series, verdict, threads, clock, progress)
+            source: Volume | Image | Cine = volume
+            output = _volume(program, bundle, volume, threads, clock, progress)
         else:
             with clock.stage("decode"):
                 source = _read_planes(series, threads, progress)

@@ -88,7 +88,7 @@ def _localizers(gate: Gate) -> None:
     if not found:
         return
     rest = [i for i in gate.used if i not in set(found)]
-    message = f"{count(len(found), 'localizer')} in the series: {gate.list(found)}"
+    message = f"{count(len(found), 'localizer')} in the series: {gate.listing(found)}"
     gate.add("localizer", message if rest else "the series is a localizer", found, acceptable=bool(rest))
     gate.used = rest
 
@@ -101,7 +101,7 @@ def _complete(gate: Gate) -> None:
         if faults:
             lacking.setdefault(faults, []).append(i)
     for faults, found in lacking.items():
-        where = "every slice" if len(found) == len(gate.used) else f"{count(len(found))} ({gate.list(found)})"
+        where = "every slice" if len(found) == len(gate.used) else f"{count(len(found))} ({gate.listing(found)})"
         gate.add("attributes", f"{', '.join(faults)} in {where}", found)
     gate.stopped = bool(lacking)
 
@@ -153,12 +153,12 @@ def _parallel(gate: Gate) -> None:
     name = orientation_name(gate.frames[main[1][0]])
     if majority and all(len(members) <= 2 and abs(axes[2] @ main[0][2]) < 0.5 for axes, members in others):
         # One or two planes across the stack are what a scout looks like where no image type says so.
-        message = f"{count(len(found))} across the {name} stack, probably a localizer: {gate.list(found)}"
+        message = f"{count(len(found))} across the {name} stack, probably a localizer: {gate.listing(found)}"
         gate.add("localizer", message, found)
     else:
         planes = Counter(orientation_name(gate.frames[i]) for i in gate.used)
         parts = ", ".join(f"{n} {plane}" for plane, n in planes.most_common())
-        message = f"{len(groups)} orientations in one series ({parts}): {gate.list(found)}"
+        message = f"{len(groups)} orientations in one series ({parts}): {gate.listing(found)}"
         gate.add("orientation", message, found, acceptable=majority)
         gate.stopped = not majority
     gate.used = main[1]
@@ -170,12 +170,12 @@ def _uniform(gate: Gate) -> None:
     if len(sizes) > 1:
         parts = ", ".join(f"{len(g)} of {gate.frames[g[0]].rows}x{gate.frames[g[0]].columns}" for g in sizes[:NAMED])
         odd = [i for group in sizes[1:] for i in group]
-        gate.add("size", f"mixed size ({parts}): {gate.list(odd)}", odd)
+        gate.add("size", f"mixed size ({parts}): {gate.listing(odd)}", odd)
 
     references = gate.split(lambda frame: frame.frame_of_reference_uid)
     if len(references) > 1:
         odd = [i for group in references[1:] for i in group]
-        gate.add("frame-of-reference", f"{len(references)} frames of reference: {gate.list(odd)}", odd)
+        gate.add("frame-of-reference", f"{len(references)} frames of reference: {gate.listing(odd)}", odd)
     elif gate.frames[gate.used[0]].frame_of_reference_uid is None:
         gate.note("frame-of-reference", "no Frame of Reference UID: taken as one frame of reference")
 
@@ -184,7 +184,7 @@ def _uniform(gate: Gate) -> None:
     odd = [gate.used[k] for k in np.flatnonzero((np.abs(spacings / common - 1) > SPACING_SHARE).any(axis=1))]
     if odd:
         parts = ", ".join(sorted({f"{gate.frames[i].spacing[0]:g}" for i in odd}))  # type: ignore[index]
-        message = f"mixed pixel spacing ({common[0]:g} mm, but {parts} mm in {count(len(odd))}): {gate.list(odd)}"
+        message = f"mixed pixel spacing ({common[0]:g} mm, but {parts} mm in {count(len(odd))}): {gate.listing(odd)}"
         ratios = spacings / common
         gate.add("pixel-spacing", message, odd, acceptable=bool(max(ratios.max(), 1 / ratios.min()) <= MAX_RATIO))
     if abs(common[0] / common[1] - 1) > SPACING_SHARE:
@@ -201,7 +201,7 @@ def _identified(gate: Gate) -> None:
     for shared in [place for place in places.values() if len(place) > 1]:
         positions = np.array([gate.frames[i].position for i in shared])
         if np.ptp(positions, axis=0).max() > LATERAL_MM:
-            gate.add("identity", f"one SOP Instance UID for slices at different places: {gate.list(shared)}", shared)
+            gate.add("identity", f"one SOP Instance UID for slices at different places: {gate.listing(shared)}", shared)
 
 
 def _distinct(gate: Gate) -> None:
@@ -236,7 +236,7 @@ def _distinct(gate: Gate) -> None:
     per_place = Counter(len(place) for place in places)
     if same == 0 and len(per_place) == 1:
         what += f" ({len(places[0])} at each of {len(places)}: several phases, echoes or reconstructions in one series)"
-    gate.add("duplicate", f"{count(len(extra), 'duplicate')}, {what}: {gate.list(extra)}", extra)
+    gate.add("duplicate", f"{count(len(extra), 'duplicate')}, {what}: {gate.listing(extra)}", extra)
 
 
 def _same_place(along: NDArray[np.float64]) -> float:

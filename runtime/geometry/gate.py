@@ -43,7 +43,7 @@ class Gate:
     def names(self, indices: Iterable[int]) -> tuple[SliceName, ...]:
         return tuple(SliceName.of(self.frames[i], self.along.get(i)) for i in indices)
 
-    def list(self, indices: Sequence[int]) -> str:
+    def listing(self, indices: Sequence[int]) -> str:
         """``a, b, c and 4 more``."""
         names = [str(name) for name in self.names(indices[:NAMED])]
         return ", ".join(names) + (f" and {len(indices) - NAMED} more" if len(indices) > NAMED else "")

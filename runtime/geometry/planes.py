@@ -100,6 +100,7 @@ def affine_from_frames(frames: Sequence[Frame]) -> NDArray[np.float64]:
     if not frames or frames[0].spacing is None:
         raise ValueError("no frames, or no Pixel Spacing")
     first = frames[0]
+    rows, columns = frames[0].spacing
     along = projections(frames, first)[:, 0]
     if len(frames) > 1:
         step = float(along[-1] - along[0]) / (len(frames) - 1)
@@ -107,4 +108,4 @@ def affine_from_frames(frames: Sequence[Frame]) -> NDArray[np.float64]:
         step = first.thickness
     else:
         raise ValueError("a single frame without Slice Thickness has no slice step")
-    return plane_affine(first, np.array(first.position, dtype=np.float64), (step, *first.spacing))
+    return plane_affine(first, np.array(first.position, dtype=np.float64), (step, rows, columns))

@@ -30,7 +30,7 @@ def judge_steps(gate: Gate, steps: Steps, along: NDArray[np.float64]) -> list[st
     """Gaps and uneven steps; returns the kinds found."""
     widths = np.diff(along)
     if not steps.regular:
-        pairs = [f"{widths[i]:.2f} mm after {gate.list([gate.used[i]])}" for i in steps.off[:NAMED]]
+        pairs = [f"{widths[i]:.2f} mm after {gate.listing([gate.used[i]])}" for i in steps.off[:NAMED]]
         rest = f" and {len(steps.off) - NAMED} more" if len(steps.off) > NAMED else ""
         where = ", ".join(pairs) + rest if pairs else "the steps drift"
         message = f"uneven spacing, {widths.min():.2f} to {widths.max():.2f} mm, median {steps.step:.2f} mm: {where}"
@@ -48,7 +48,7 @@ def judge_steps(gate: Gate, steps: Steps, along: NDArray[np.float64]) -> list[st
     if wide and thick:
         message = f"the step changes with the slice thickness, from {widths.min():.2f} to {widths.max():.2f} mm"
         named = [gate.used[i] for i in wide]
-        gate.add("spacing", f"{message}, first after {gate.list(named[:1])}", named)
+        gate.add("spacing", f"{message}, first after {gate.listing(named[:1])}", named)
         return ["spacing"]
     return ["gap"] if _judge_gaps(gate, wide, steps, widths) else []
 
@@ -58,7 +58,7 @@ def _judge_gaps(gate: Gate, wide: Sequence[int], steps: Steps, widths: NDArray[n
         return False
     missing = [max(1, round(float(widths[i]) / steps.step) - 1) for i in wide]
     places = [
-        f"{n} between {gate.list([gate.used[i]])} and {gate.list([gate.used[i + 1]])}"
+        f"{n} between {gate.listing([gate.used[i]])} and {gate.listing([gate.used[i + 1]])}"
         for n, i in zip(missing[:NAMED], wide[:NAMED], strict=True)
     ]
     rest = f" and at {len(wide) - NAMED} more places" if len(wide) > NAMED else ""
@@ -104,7 +104,7 @@ def judge_lateral(gate: Gate, along: NDArray[np.float64]) -> list[str]:
         gate.add("tilt", message, then="the slice positions are believed")
     odd = [gate.used[k] for k in np.flatnonzero((residual > slack).any(axis=1))]
     if odd:
-        message = f"slices are out of line by up to {residual.max():.2f} mm in their planes: {gate.list(odd)}"
+        message = f"slices are out of line by up to {residual.max():.2f} mm in their planes: {gate.listing(odd)}"
         gate.add("shift", message, odd, acceptable=not too_far.any())
         kinds.append("shift")
     return kinds
