@@ -77,12 +77,9 @@ def read_onnx_header(path: Path) -> OnnxHeader:
         The file is empty, truncated, or not an ONNX model.
     """
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            view = memoryview(data)
-            try:
-                header = _model(view)
-            finally:
-                view.release()
+        with path.open("rb") as file:
+            # Closed when the last view of it goes, not before.
+            header = _model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     except (_Malformed, ValueError) as error:
         raise BundleError(f"{path.name} is not a complete ONNX model: {error}", mend="export it again") from None
     if not header.outputs:

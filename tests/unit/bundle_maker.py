@@ -50,7 +50,7 @@ def metadata(digest: str) -> Content:
             "files": {"models/model.onnx": digest},
             "input": {"kind": "volume"},
             "accepts": {"modality": ["CT"]},
-            "result": {"kind": "segmentation", "segments": [SEGMENT]},
+            "result": {"kind": "segmentation", "segments": [copy.deepcopy(SEGMENT)]},
             "domain": "Nothing: a test.",
         },
     }
