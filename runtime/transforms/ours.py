@@ -71,7 +71,7 @@ class FundusFieldOfViewd(Crop2D):
         sizes[0] = 0
         if not count or sizes.max() < self.min_share * labels.size:
             raise StudyRejected("no illuminated field of view found in the fundus image")
-        box = ndimage.find_objects(labels == sizes.argmax())[0]
+        box = ndimage.find_objects(labels)[int(sizes.argmax()) - 1]
         self.crop(state, (box[0].start, box[1].start), (box[0].stop - 1, box[1].stop - 1))
 
 
