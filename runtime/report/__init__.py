@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset
 
 from ..errors import DeliveryError
 from . import key_image, result_json, seg, sr
-from .context import Provenance, ReportInput
+from .context import Provenance, ReportInput, quiet
 
 __all__ = ["Provenance", "ReportInput", "WrittenFile", "require_writable", "write_all"]
 
@@ -94,7 +94,8 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
         out.parent.mkdir(parents=True, exist_ok=True)
         there = out.exists()
         work = Path(tempfile.mkdtemp(prefix=".bedside-", dir=out if there else out.parent))
-        files = _write(data, work, progress or (lambda stage, done, total: None))
+        with quiet():
+            files = _write(data, work, progress or (lambda stage, done, total: None))
         if there:
             _replace(work, out, [file.path.name for file in files])
         else:

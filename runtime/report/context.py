@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+import pydicom.config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -97,8 +101,6 @@ class ReportInput:
     provenance: Provenance
     patient_name: str | None = None
     """The name as read, where the header's own character set is wrong (e.g. GBK bytes under ISO_IR 100)."""
-    text: dict[str, str] = field(default_factory=dict)
-    """More such corrections: attribute keyword to decoded text."""
     instances: tuple[Frame, ...] = ()
     """All frames of the source series; empty takes those of ``source``."""
     time: datetime | None = None
@@ -126,6 +128,12 @@ class ReportInput:
         return str(self.header.get("Modality", "") or "OT")
 
     @property
+    def study_uid(self) -> str:
+        """That of the source; where it has none, one made from the source series."""
+        given = str(self.header.get("StudyInstanceUID", "") or "")
+        return given or content_uid("study", str(self.header.SeriesInstanceUID))
+
+    @property
     def frame_of_reference_uid(self) -> str:
         """That of the source; where it has none, one made from the source series, which then is a frame of its own."""
         given = str(self.header.get("FrameOfReferenceUID", "") or "")
@@ -136,6 +144,27 @@ class ReportInput:
         bundle = self.bundle
         source = str(self.header.get("SeriesInstanceUID", ""))
         return content_uid("series", modality, source, bundle.name, bundle.version, bundle.sha256)
+
+
+_QUIET = RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let pydicom and highdicom pass over values that break their VR's rules, without a word.
+
+    Such values come with the source's header and go into the result as they are. The warnings would quote them, and a
+    patient's name must not reach a log. Both settings belong to the process, hence the lock.
+    """
+    settings = pydicom.config.settings
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = settings.reading_validation_mode, settings.writing_validation_mode
+        settings.reading_validation_mode = settings.writing_validation_mode = pydicom.config.IGNORE
+        try:
+            yield
+        finally:
+            settings.reading_validation_mode, settings.writing_validation_mode = before
 
 
 def code_item(value: str, scheme: str, meaning: str) -> Dataset:
@@ -169,14 +198,12 @@ def patient_study(data: ReportInput) -> Dataset:
     """Patient and study attributes of the source, as text in UTF-8 (ISO_IR 192)."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
-    corrections = dict(data.text)
-    if data.patient_name is not None:
-        corrections["PatientName"] = data.patient_name
     for keyword in _PATIENT + _STUDY:
-        if keyword in corrections:
-            setattr(ds, keyword, corrections[keyword])
-        elif keyword in data.header:
+        if keyword in data.header:
             setattr(ds, keyword, decoded(data.header[keyword].value))
+    ds.StudyInstanceUID = data.study_uid
+    if data.patient_name is not None:
+        ds.PatientName = data.patient_name
     for keyword in _TYPE_2:
         if keyword not in ds:
             setattr(ds, keyword, "")

@@ -35,6 +35,8 @@ WARNING = "NOT FOR DIAGNOSIS"
 _SHORT_SIDE = 640
 """The picture is enlarged until its shorter side has this many pixels, so that outline and text are fine enough."""
 _LONG_SIDE = 1600
+_SUPERSCRIPTS = str.maketrans("²³", "23")
+"""Pillow's own font lacks them."""
 _FONT_FOLDERS = (
     "/usr/share/fonts",
     "/usr/local/share/fonts",
@@ -147,14 +149,14 @@ def _lesion(data: ReportInput, lesion: Lesion) -> KeyImage:
     if lesion.diameter_slice == lesion.key_slice and (lesion.longest_diameter_mm or lesion.longest_diameter_px):
         ends = [((x + 0.5) * scale[1], (y + 0.5) * scale[0]) for y, x in lesion.diameter_ends]
         ImageDraw.Draw(drawing).line(ends, fill=(255, 255, 255), width=1)
-    name = f"{lesion.name} {lesion.number}" if spec.instances else lesion.name
+    name = _printable(lesion.name, "Finding")
+    if spec.instances:
+        name += f" {lesion.number}"
     count = len(data.findings.lesions)
-    lines = [
-        f"{name}: {measures(lesion)}",
-        f"slice {lesion.key_slice + 1} of {len(parts)}, finding {lesion.number} of {count}",
-    ]
-    if len(parts) == 1:
-        lines[1] = f"finding {lesion.number} of {count}"
+    lines = [f"{name}: {measures(lesion)}", f"finding {lesion.number} of {count}"]
+    if len(parts) > 1:
+        plane = "slice" if isinstance(data.source, Volume) else "frame"
+        lines[1] += f", {plane} {lesion.key_slice + 1} of {len(parts)}"
     return KeyImage(
         _framed(np.asarray(drawing), lines, spec.color, data), f"{name}, {lines[1]}", lesion, lesion.key_slice
     )
@@ -170,7 +172,11 @@ def _classified(data: ReportInput) -> KeyImage:
         index = len(data.source.voxels) // 2
     picture, _ = _picture(data, index)
     positive = [score for score in scores if score.positive]
-    lines = [", ".join(f"{score.name} {100 * score.probability:.1f} %" for score in scores[:3])]
+    lines = [
+        ", ".join(
+            f"{_printable(score.name, f'class {score.index}')} {100 * score.probability:.1f} %" for score in scores[:3]
+        )
+    ]
     text = finding_text(data.bundle.meta.result.finding, data.findings)
     if text:
         lines.append(text)
@@ -230,9 +236,12 @@ def _outline(picture: NDArray[np.uint8], mask: NDArray[np.bool_], color: tuple[i
         return
     size = (picture.shape[1], picture.shape[0])
     large = np.asarray(Pillow.fromarray(mask.astype(np.uint8) * 255).resize(size, Pillow.Resampling.NEAREST)) > 0
-    gap = ndimage.binary_dilation(large, iterations=1)
-    line = ndimage.binary_dilation(gap, structure=np.ones((3, 3), bool), iterations=width) & ~gap
-    picture[line] = color
+    # A gap of one pixel that shows the border itself, the line, and a dark rim for contrast on bright pictures.
+    reach = [ndimage.binary_dilation(large)]
+    for step in (width, 1):
+        reach.append(ndimage.binary_dilation(reach[-1], structure=np.ones((3, 3), bool), iterations=step))
+    picture[reach[1] & ~reach[0]] = color
+    picture[reach[2] & ~reach[1]] = 0
 
 
 def _framed(
@@ -240,6 +249,7 @@ def _framed(
 ) -> NDArray[np.uint8]:
     """Put text above and the warning below the picture."""
     height, width = picture.shape[:2]
+    lines = [line.translate(_SUPERSCRIPTS) for line in lines]
     size = max(16, min(26, width // 26))
     line_height = round(size * 1.35)
     shown = [line for line in lines if _font_for(line, size) is not None]
@@ -315,6 +325,10 @@ def _orientation_marks(data: ReportInput, width: int, height: int) -> list[tuple
 def _direction(vector: NDArray[np.float64]) -> str:
     axis = int(np.abs(vector).argmax())
     return ("LR", "PA", "HF")[axis][0 if vector[axis] > 0 else 1]
+
+
+def _printable(text: str, instead: str) -> str:
+    return text if _font_for(text, 16) is not None else instead
 
 
 def _font_for(text: str, size: int) -> Any:

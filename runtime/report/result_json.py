@@ -34,7 +34,7 @@ def build(data: ReportInput, files: list[WrittenFile]) -> dict[str, Any]:
         "created": (data.time or datetime.now()).isoformat(timespec="seconds"),
         "not_for_diagnosis": True,
         "bedside": data.software_version,
-        "study_instance_uid": str(header.get("StudyInstanceUID", "")),
+        "study_instance_uid": data.study_uid,
         "series_instance_uid": str(header.get("SeriesInstanceUID", "")),
         "modality": data.modality,
         "source": _source(data),

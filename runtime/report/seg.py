@@ -14,19 +14,29 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from bedside.kernels import pack_bits
 from highdicom.color import CIELabColor
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from bedside.kernels import pack_bits
+
 from ..errors import DeliveryError
 from ..findings import Labels, Lesion, plane_affine
 from ..image import Frame, Image, Volume
 from ..uids import content_uid
 from . import encode
-from .context import ReportInput, algorithm_item, code_item, code_of, referenced_series, result_dataset
+from .context import (
+    ReportInput,
+    algorithm_item,
+    code_item,
+    code_of,
+    instances,
+    reference,
+    referenced_series,
+    result_dataset,
+)
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -192,6 +202,9 @@ def _head(data: ReportInput, planes: _Planes, sop_class: str, uid: str, count: i
     ds.ContentDescription = f"{data.bundle.name} {data.bundle.version}"[:64]
     ds.ContentCreatorName = ""
     ds.ReferencedSeriesSequence = referenced_series(data)
+    if any(frame is None for frame in _source_frames(data)):
+        # Resampled slices have no source image of their own, so the instance as a whole refers to the series.
+        ds.SourceImageSequence = [_whole_source(*pair) for pair in instances(data.frames)]
     if planes.positions is not None:
         ds.FrameOfReferenceUID = data.frame_of_reference_uid
         ds.PositionReferenceIndicator = str(data.header.get("PositionReferenceIndicator", "") or "")
@@ -218,6 +231,13 @@ def _head(data: ReportInput, planes: _Planes, sop_class: str, uid: str, count: i
     _dimensions(ds, data, planes, uid)
     ds.SharedFunctionalGroupsSequence = [_shared(planes)]
     return ds
+
+
+def _whole_source(sop_class: str, uid: str) -> Dataset:
+    item = reference(sop_class, uid)
+    item.PurposeOfReferenceCodeSequence = [code_item("121322", "DCM", "Source image for image processing operation")]
+    item.SpatialLocationsPreserved = "NO"
+    return item
 
 
 def _segments(data: ReportInput) -> Sequence:

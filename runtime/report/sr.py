@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from highdicom import UID
@@ -29,7 +28,6 @@ from .context import (
     ReportInput,
     code_item,
     instances,
-    patient_study,
     reference,
     result_dataset,
 )
@@ -45,7 +43,6 @@ SERIES_NUMBER = 9002
 _PIXELS = DicomCode("{pixels}", "UCUM", "Pixels")
 _HOUNSFIELD = DicomCode("[hnsf'U]", "UCUM", "Hounsfield unit")
 _NO_UNIT = DicomCode("1", "UCUM", "no units")
-_GREY = DicomCode("grey-value", "99BEDSIDE", "Pixel value after modality transformation")
 _CHINESE = hsr.CodedConcept("zh", "RFC5646", "Chinese")
 _ENGLISH = hsr.CodedConcept("en", "RFC5646", "English")
 
@@ -64,13 +61,6 @@ def build(data: ReportInput, seg: Segmentation | None) -> Dataset:
     BundleError
         The bundle's finding text cannot be filled in.
     """
-    with warnings.catch_warnings():
-        # highdicom warns of unusual person names by quoting them; a patient's name must not reach a log.
-        warnings.simplefilter("ignore")
-        return _build(data, seg)
-
-
-def _build(data: ReportInput, seg: Segmentation | None) -> Dataset:
     text = finding_text(data.bundle.meta.result.finding, data.findings)
     report = hsr.MeasurementReport(
         observation_context=_observer(data),
@@ -122,7 +112,7 @@ def _groups(data: ReportInput, seg: Segmentation | None) -> list[Any]:
 def _references(data: ReportInput, seg: Segmentation | None) -> Dataset:
     """Hierarchical SOP Instance Reference Macro (PS3.3 C.17.2.1): the whole source series, and the SEG."""
     study = Dataset()
-    study.StudyInstanceUID = data.header.StudyInstanceUID
+    study.StudyInstanceUID = data.study_uid
     source = Dataset()
     source.SeriesInstanceUID = data.header.SeriesInstanceUID
     source.ReferencedSOPSequence = [reference(*pair) for pair in instances(data.frames)]
@@ -199,11 +189,12 @@ def _algorithm(data: ReportInput) -> Any:
 
 
 def _evidence(data: ReportInput, seg: Segmentation | None) -> list[Dataset]:
-    """What highdicom asks to see: a header of the source with what the image library tells of it, and of the SEG."""
-    ds = patient_study(data)
-    frame = data.frames[0]
-    ds.SOPClassUID, ds.SOPInstanceUID = frame.sop_class_uid, frame.sop_instance_uid
-    ds.SeriesInstanceUID = data.header.SeriesInstanceUID
+    """What highdicom asks to see of the source and the SEG: references, and for the image library the plane.
+
+    Patient and study stay empty here: they come from ``result_dataset``, which takes them as they are.
+    """
+    frame, header = data.frames[0], data.header
+    ds = _evidence_item(frame.sop_class_uid, frame.sop_instance_uid, data, header.SeriesInstanceUID)
     ds.Rows, ds.Columns = frame.rows, frame.columns
     # The library's descriptors of a plane are given for single-frame planes, and only where all of them are known.
     plane = not data.multi_frame and None not in (frame.position, frame.orientation, frame.spacing, frame.thickness)
@@ -211,14 +202,20 @@ def _evidence(data: ReportInput, seg: Segmentation | None) -> list[Dataset]:
     if plane:
         ds.ImagePositionPatient, ds.ImageOrientationPatient = list(frame.position or ()), list(frame.orientation or ())
         ds.PixelSpacing, ds.SliceThickness = list(frame.spacing or ()), frame.thickness
-    if data.header.get("FrameOfReferenceUID"):
-        ds.FrameOfReferenceUID = data.header.FrameOfReferenceUID
+    if header.get("FrameOfReferenceUID"):
+        ds.FrameOfReferenceUID = header.FrameOfReferenceUID
     if seg is None:
         return [ds]
-    other = patient_study(data)
-    other.SOPClassUID, other.SOPInstanceUID = seg.sop_class_uid, seg.sop_instance_uid
-    other.SeriesInstanceUID = data.series_uid("SEG")
-    return [ds, other]
+    return [ds, _evidence_item(seg.sop_class_uid, seg.sop_instance_uid, data, data.series_uid("SEG"))]
+
+
+def _evidence_item(sop_class: str, uid: str, data: ReportInput, series: str) -> Dataset:
+    ds = Dataset()
+    ds.SOPClassUID, ds.SOPInstanceUID = sop_class, uid
+    ds.StudyInstanceUID, ds.SeriesInstanceUID = data.study_uid, series
+    ds.PatientID = ds.PatientName = ds.PatientBirthDate = ds.PatientSex = ""
+    ds.AccessionNumber = ds.StudyID = ds.StudyDate = ds.StudyTime = ds.ReferringPhysicianName = ""
+    return ds
 
 
 def _class_group(data: ReportInput, score: ClassScore) -> Any:
@@ -304,7 +301,13 @@ def _lesion_group(data: ReportInput, seg: Segmentation, lesion: Lesion, spec: Se
         segment_number=lesion.number,
         source_image=hsr.SourceImageForSegmentation(source.sop_class_uid, source.sop_instance_uid, numbers),
     )
-    return hsr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=plane, **common)
+    group = hsr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=plane, **common)
+    # A frame number or a segment number, never both (PS3.3 table 10-3); highdicom writes both. A frame of a label map
+    # shows several segments, so there the segment number is the one that tells.
+    for item in group[0].ContentSequence:
+        if item.name == codes.DCM.ReferencedSegmentationFrame:
+            del item.ReferencedSOPSequence[0]["ReferencedFrameNumber" if data.label_map else "ReferencedSegmentNumber"]
+    return group
 
 
 def _frame(source: Image | Cine, index: int) -> Frame:
@@ -329,7 +332,9 @@ def _measurements(data: ReportInput, lesion: Lesion) -> list[Any]:
         )
     elif lesion.longest_diameter_px is not None:
         result.append(hsr.Measurement(name=codes.SCT.LongAxis, value=_round(lesion.longest_diameter_px), unit=_PIXELS))
-    name, unit = _intensity(data)
+    intensity = _intensity(data)
+    if intensity is None:
+        return result
     for value, derivation in (
         (lesion.mean, codes.SCT.Mean),
         (lesion.std, codes.SCT.StandardDeviation),
@@ -337,17 +342,22 @@ def _measurements(data: ReportInput, lesion: Lesion) -> list[Any]:
         (lesion.maximum, codes.SCT.Maximum),
     ):
         if value is not None:
+            name, unit = intensity
             result.append(hsr.Measurement(name=name, value=_round(value), unit=unit, derivation=derivation))
     return result
 
 
-def _intensity(data: ReportInput) -> tuple[DicomCode, DicomCode]:
-    """What a voxel value is, and its unit (PS3.3 C.11.1.1.2: CT values are HU unless Rescale Type says otherwise)."""
+def _intensity(data: ReportInput) -> tuple[DicomCode, DicomCode] | None:
+    """What a voxel value measures, and its unit; None where a grey value has no meaning of its own (US, CR,
+    photographs).
+
+    CT values are HU unless Rescale Type says otherwise (PS3.3 C.11.1.1.2).
+    """
     if data.modality == "CT" and data.header.get("RescaleType", "HU") in ("HU", ""):
         return codes.DCM.AttenuationCoefficient, _HOUNSFIELD
     if data.modality == "MR":
         return codes.DCM.MRSignalIntensity, _NO_UNIT
-    return _GREY, _NO_UNIT
+    return None
 
 
 def _round(value: float) -> float:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bedside.runtime.image import Frame, Volume, Window
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from bedside.runtime.image import Frame, Volume, Window
 
 STUDY_UID = "2.25.1001"
 SERIES_UID = "2.25.1002"

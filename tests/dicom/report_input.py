@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
 from bedside.runtime.bundle_schema import BundleMeta
 from bedside.runtime.findings import find
 from bedside.runtime.image import Cine, Image, Volume
 from bedside.runtime.report import Provenance, ReportInput
-from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 NODULE = {
     "label": 1,
