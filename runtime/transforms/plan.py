@@ -26,7 +26,7 @@ from .post import OnlineRule
 from .postplan import PostPlan
 from .registry import Transform
 from .spatial import Spatial
-from .state import Array, Inverse, State, ValueMap
+from .state import Array, Inverse, State, ValueMap, contiguous
 
 Progress = Callable[[str, int, int], None]
 
@@ -134,7 +134,7 @@ class Plan:
             return Finished(probabilities=self.after.probabilities(pred))
         labels = self.after.labels(pred, prepared.shape, prepared.trace, threads)
         back = prepared.border.invert(labels, nearest=True, threads=threads)
-        return Finished(labels=np.ascontiguousarray(back[0]))
+        return Finished(labels=contiguous(back[0], threads))
 
     def _enter(self, image: Volume | Image | Cine, frame: int | None, threads: int) -> tuple[State, Permute]:
         # An image and a frame of a cine are the same to a network that sees one plane at a time.

@@ -147,6 +147,18 @@ class State:
         return out
 
 
+def contiguous(array: Array, threads: int) -> Array:
+    """A C-contiguous copy of [spatial...], or the array itself where it is that already.
+
+    A transposed volume goes through the resample kernel, which moves tiles on all cores where numpy walks with a stride.
+    """
+    if array.flags.c_contiguous or array.ndim != 3 or array.dtype not in RESAMPLE_DTYPES:
+        return np.ascontiguousarray(array)
+    out = np.empty(array.shape, array.dtype)
+    kernels.resample(array, out, np.eye(4)[:3], mode="nearest", threads=threads)
+    return out
+
+
 def as_3d(array: Array) -> Array:
     """A view with three axes: the kernels work on volumes."""
     return array if array.ndim == 3 else array[np.newaxis]

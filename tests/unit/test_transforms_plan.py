@@ -1,4 +1,4 @@
-"""There and back: a mark in the patient comes back in its voxel, whatever the series' orientation and the bundle's chain."""
+"""There and back: a mark comes back in its voxel, whatever the series' orientation and the bundle's chain."""
 
 from __future__ import annotations
 
