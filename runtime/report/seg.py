@@ -1,8 +1,9 @@
 """DICOM Segmentation (PS3.3 A.51 and C.8.20): one segment a lesion, BINARY, or LABELMAP (Supplement 243) on request.
 
-Frames are ordered by segment, then along the slice normal; slices without the lesion have no frame. The planes are
-those of the source: in the source's frame of reference where there is one, else by reference to the source image or
-frame only. An empty mask gives no SEG, because a SEG needs at least one frame; the SR then says that nothing was found.
+Frames are ordered by segment, then against the slice normal (as highdicom orders them); slices without the lesion have
+no frame. The planes are those of the source: in the source's frame of reference where there is one, else by reference
+to the source image or frame only. An empty mask gives no SEG, because a SEG needs at least one frame; the SR then says
+that nothing was found.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from highdicom.color import CIELabColor
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 
 from bedside.kernels import pack_bits
@@ -88,7 +90,7 @@ class _Planes:
     orientation: tuple[float, ...] | None
     positions: NDArray[np.float64] | None
     order: NDArray[np.intp]
-    """Rank of each slice along the normal, from 0."""
+    """Rank of each slice against the normal, from 0."""
     spacing: tuple[float, float] | None
     between: float | None
     thickness: float | None
@@ -122,7 +124,7 @@ def _volume_planes(volume: Volume) -> _Planes:
         ]
     )
     normal = np.cross(orientation[:3], orientation[3:])
-    order = np.argsort(np.argsort(positions @ normal, kind="stable"), kind="stable")
+    order = np.argsort(np.argsort(-(positions @ normal), kind="stable"), kind="stable")
     return _Planes(orientation, positions, order, spacing, between, thickness)
 
 
@@ -248,6 +250,7 @@ def _segments(data: ReportInput) -> Sequence:
         background.SegmentedPropertyCategoryCodeSequence = [code_item("125040", "DCM", "Background")]
         background.SegmentNumber, background.SegmentLabel = 0, "Background"
         background.SegmentAlgorithmType, background.SegmentAlgorithmName = "AUTOMATIC", data.bundle.name[:64]
+        background.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(0, 0, 0).value)
         background.SegmentedPropertyTypeCodeSequence = [code_item("125040", "DCM", "Background")]
         items.append(background)
     for lesion in data.findings.lesions:
@@ -361,7 +364,7 @@ def check(path: Path, data: ReportInput) -> None:
         raw = np.frombuffer(ds.PixelData, np.uint8)
         rows, columns = int(ds.Rows), int(ds.Columns)
         binary = ds.SegmentationType == "BINARY"
-    except (OSError, AttributeError, KeyError, ValueError, TypeError, EOFError) as error:
+    except (InvalidDicomError, OSError, AttributeError, KeyError, ValueError, TypeError, EOFError) as error:
         raise DeliveryError(f"{path.name} does not read back: {error}", mend="write to another disk") from error
     wrong = DeliveryError(f"{path.name} does not read back as the mask that was written", mend="write to another disk")
     size = rows * columns

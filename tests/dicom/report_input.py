@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ from bedside.runtime.bundle_schema import BundleMeta
 from bedside.runtime.findings import find
 from bedside.runtime.image import Cine, Image, Volume
 from bedside.runtime.report import Provenance, ReportInput
+
+from .make_ct import make_ct
 
 NODULE = {
     "label": 1,
@@ -105,3 +110,28 @@ def two_nodules(shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     labels[1, 60, 3] = 1
     labels[2:9, 50:60, 40:60] = 2
     return labels
+
+
+def ct_input(**more: Any) -> ReportInput:
+    series = make_ct(**{key: more.pop(key) for key in ("orientation", "size", "spacing") if key in more})
+    labels = two_nodules(series.volume.voxels.shape)
+    return report_input(series.datasets[0], series.volume, labels, segmenter(), **more)
+
+
+def planar_input(make: Callable[[], Any], **more: Any) -> ReportInput:
+    header, source = make()
+    shape = source.pixels.shape[: 3 if source.pixels.ndim == 4 else 2]
+    labels = np.zeros(shape, np.uint8)
+    labels[..., 10:22, 12:25] = 1
+    labels[..., 40:44, 40:45] = 1
+    if labels.ndim == 3:
+        labels[0] = labels[3] = 0
+    return report_input(header, source, labels, segmenter(NODULE), **more)
+
+
+def dciodvfy_errors(program: str, path: Path, iod: str) -> list[str]:
+    """What dciodvfy (dicom3tools) calls an error, once it has taken the file for an instance of ``iod``."""
+    run = subprocess.run([program, "-new", path], capture_output=True, text=True, timeout=60, check=False)
+    lines = [line.strip() for line in (run.stdout + run.stderr).splitlines()]
+    assert iod in lines, lines
+    return [line for line in lines if line.startswith("Error")]
