@@ -7,7 +7,7 @@ voxels that the inverse adds are zeros in MONAI: they get what the discretisatio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,8 +50,8 @@ class Run:
         rule = online_rule(self.steps) if array.dtype == np.float32 else None
         if rule is not None and array.ndim > 2 and (rule.kind == "argmax" or len(array) == 1):
             return discretise(array, rule, threads)[np.newaxis]
-        parts = [self._apply_part(array[:, part]) for part in slabs(array.shape[1:], (1 << 24) // len(array))]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        rows = slabs(array.shape[1:], (1 << 23) // len(array))
+        return _in_slabs(lambda part: self._apply_part(array[:, part]), rows, array.shape[1])
 
     def _apply_part(self, array: Array) -> Array:
         array = array.astype(np.float32) if array.dtype != np.uint8 else array
@@ -209,11 +209,24 @@ def go_back(array: Array, trace: Sequence[Inverse], back: Back, run: Run | None,
 def _back_and_run(array: Array, step: Inverse, nearest: bool, run: Run, threads: int) -> Array:
     if not isinstance(step, Resampled):
         return run.apply(step.invert(array, nearest=nearest, threads=threads), threads)
-    parts = [
-        run.apply(step.invert_rows(array, rows.start, rows.stop, nearest=nearest, threads=threads), threads)
-        for rows in slabs(step.source_shape, (1 << 25) // len(array))
-    ]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def rows_back(rows: slice) -> Array:
+        return run.apply(step.invert_rows(array, rows.start, rows.stop, nearest=nearest, threads=threads), threads)
+
+    return _in_slabs(rows_back, slabs(step.source_shape, (1 << 25) // len(array)), step.source_shape[0])
+
+
+def _in_slabs(make: Callable[[slice], Array], rows: Iterable[slice], total: int) -> Array:
+    """Put [C, rows, ...] made slab by slab together, with one slab at a time beside the result."""
+    out: Array | None = None
+    for part in rows:
+        made = make(part)
+        if out is None:
+            out = made if part.stop == total else np.empty((made.shape[0], total, *made.shape[2:]), made.dtype)
+        if out is not made:
+            out[:, part] = made
+    assert out is not None  # no image has zero rows
+    return out
 
 
 def _classifier(steps: Sequence[Transform], meta: BundleMeta, channels: int) -> PostPlan:

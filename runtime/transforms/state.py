@@ -150,7 +150,7 @@ class State:
 def contiguous(array: Array, threads: int) -> Array:
     """A C-contiguous copy of [spatial...], or the array itself where it is that already.
 
-    A transposed volume goes through the resample kernel, which moves tiles on all cores where numpy walks with a stride.
+    A transposed volume goes through the resample kernel, which moves tiles on all cores; numpy walks with a stride.
     """
     if array.flags.c_contiguous or array.ndim != 3 or array.dtype not in RESAMPLE_DTYPES:
         return np.ascontiguousarray(array)
