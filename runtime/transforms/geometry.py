@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage, special
 
-from .state import Affine, Array, resample
+from .state import Affine, Array, require_memory, resample
 
 AFFINE_TOLERANCE = 1e-3
 """Below this two affines, or a spacing and its target, count as equal (monai.data.utils.AFFINE_TOL)."""
@@ -237,14 +237,19 @@ def interpolate(array: Array, shape: tuple[int, ...], mode: str, *, align_corner
     source = array.shape[1:]
     if shape == source:
         return array
+    require_memory((array.shape[0], *shape), np.float32)
     if mode in ("nearest", "nearest-exact"):
         for axis, (new, old) in enumerate(zip(shape, source, strict=True), start=1):
             array = np.take(array, nearest_indices(old, new, exact=mode == "nearest-exact"), axis=axis)
         return array
     if mode == "area":
-        for axis, new in enumerate(shape, start=1):
-            array = _area(array, axis, new)
-        return array
+        # Axis by axis in memory order: a transposed view would be gathered with a stride.
+        order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        inner = array.transpose(order)
+        for place, axis in enumerate(order):
+            if axis > 0:
+                inner = _area(inner, place, shape[axis - 1])
+        return inner.transpose(np.argsort(order))
     return resample(
         array,
         scale_matrix(source, shape, align_corners=align_corners),

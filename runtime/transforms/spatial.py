@@ -15,7 +15,7 @@ from ..errors import BundleError, StudyRejected
 from . import geometry
 from .arguments import Float32, NotLazy, Numbers, PerKey, Sizes, numbers
 from .registry import Transform, register
-from .state import Affine, Array, State, ValueMap, resample
+from .state import Affine, Array, State, ValueMap, allocate, require_memory, resample
 
 
 class Spatial(Transform):
@@ -235,12 +235,14 @@ class Padding(Spatial):
         state.array = state.array[(slice(None), *in_source)]
         if any(before or after for before, after in window.outside):
             if self.mode == "constant":
-                out = np.full((state.array.shape[0], *window.shape), self.fill, np.float32)
+                out = allocate((state.array.shape[0], *window.shape), np.float32)
+                out.fill(self.fill)
                 state.rendered(out[(slice(None), *in_box)])
                 state.values = ValueMap()
                 state.replace(out)
             else:
                 mode: Any = _PAD_MODES.get(self.mode, self.mode)
+                require_memory((state.array.shape[0], *window.shape), state.array.dtype)
                 state.replace(np.pad(state.array, ((0, 0), *window.outside), mode=mode))
         state.trace.append(window)
         state.affine = _move(state.affine, start)

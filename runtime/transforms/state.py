@@ -6,21 +6,26 @@ maps that index order to RAS millimetres. :mod:`.plan` converts from and to our 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bedside import kernels
 
+from ..errors import StudyRejected
 from ..image import UltrasoundRegion
+from ..memory import available_memory
 
 Array = NDArray[Any]
 Affine = NDArray[np.floating[Any]]
 
 KERNEL_DTYPES = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "int32", "float32"))
 """What the kernels read; anything else is cast to float32 first."""
+_LARGE = 1 << 28
+"""Bytes from which an array is worth asking for memory: the question takes about as long as filling a megabyte."""
 RESAMPLE_DTYPES = frozenset(np.dtype(name) for name in ("uint8", "int16", "uint16", "float32"))
 
 
@@ -125,7 +130,7 @@ class State:
     def rendered(self, out: Array | None = None) -> Array:
         """The current values as float32, written into ``out`` (any strides) where given."""
         if out is None:
-            out = np.empty(self.array.shape, np.float32)
+            out = allocate(self.array.shape, np.float32)
         source = self.array if self.array.dtype in KERNEL_DTYPES else self.array.astype(np.float32)
         v = self.values
         if v.is_identity and source.dtype == np.float32:
@@ -145,6 +150,32 @@ class State:
                 threads=self.threads,
             )
         return out
+
+
+def require_memory(shape: tuple[int, ...], dtype: DTypeLike) -> None:
+    """Refuse an array [C, spatial...] that does not fit into memory.
+
+    Raises
+    ------
+    StudyRejected
+        A voxel size far below the image's, or a huge box, asks for any amount.
+    """
+    needed = math.prod(shape) * np.dtype(dtype).itemsize
+    if needed < _LARGE:
+        return
+    free = available_memory()
+    if free is not None and needed > free:
+        by = " x ".join(str(size) for size in shape[1:])
+        raise StudyRejected(
+            f"the bundle's preprocessing makes {by} voxels of this image, which needs {needed / 1e9:.1f} GB of memory, "
+            f"{free / 1e9:.1f} GB are free"
+        )
+
+
+def allocate(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """An uninitialised array [C, spatial...]; StudyRejected where it does not fit into memory."""
+    require_memory(shape, dtype)
+    return np.empty(shape, dtype)
 
 
 def contiguous(array: Array, threads: int) -> Array:
@@ -178,7 +209,7 @@ def resample(
     full = np.eye(4)[:3]
     full[3 - rank :, 3 - rank : 3] = matrix[:rank, :rank]
     full[3 - rank :, 3] = matrix[:rank, rank]
-    out = np.empty((array.shape[0], *shape), array.dtype if nearest else np.float32)
+    out = allocate((array.shape[0], *shape), array.dtype if nearest else np.float32)
     for channel, target in zip(array, out, strict=True):
         kernels.resample(
             as_3d(channel),

@@ -377,6 +377,21 @@ def test_what_the_image_must_have() -> None:
         mono.prepare(Cine(gray[None], (FRAME,)), frame=1)
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [
+        step("Spacingd", pixdim=0.0005),
+        step("Resized", spatial_size=[90000, 90000, 90000], mode="area"),
+        step("SpatialPadd", spatial_size=[90000, 90000, 90000]),
+        step("SpatialPadd", spatial_size=[90000, 90000, 90000], mode="edge"),
+    ],
+)
+def test_a_grid_that_no_memory_holds(transform: Content) -> None:
+    with pytest.raises(StudyRejected, match="GB of memory") as caught:
+        plan_of([transform]).prepare(volume(np.zeros((9, 9, 9), np.int16)))
+    assert "\n" not in str(caught.value)
+
+
 def test_an_online_label_map_needs_a_rule() -> None:
     plan = plan_of([step("Resized", spatial_size=[4, 4, 4])], [{**INVERT, "nearest_interp": False}, HALF])
     prepared: Prepared = plan.prepare(volume(np.zeros((3, 3, 3), np.int16)))
