@@ -15,7 +15,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("BEDSIDE_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
 
-APT_PACKAGE = {"dciodvfy": "dicom3tools", "dcmdump": "dcmtk", "dcm2xml": "dcmtk", "Orthanc": "orthanc"}
+APT_PACKAGE = {"dciodvfy": "dicom3tools", "dcmdump": "dcmtk", "dcm2xml": "dcmtk", "dcmj2pnm": "dcmtk", "dsrdump": "dcmtk", "Orthanc": "orthanc"}
 
 
 @pytest.fixture(scope="session")

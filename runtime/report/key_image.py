@@ -61,7 +61,9 @@ class KeyImage:
     """One picture."""
 
     pixels: NDArray[np.uint8]
-    """[y, x, 3], RGB."""
+    """[y, x, 3], RGB: text, the picture, the warning."""
+    rows: tuple[int, int]
+    """Which rows are the picture, half-open."""
     caption: str
     lesion: Lesion | None
     index: int
@@ -70,7 +72,7 @@ class KeyImage:
     def png(self) -> bytes:
         """The picture as a PNG file."""
         buffer = BytesIO()
-        Pillow.fromarray(self.pixels).save(buffer, "PNG", optimize=False, compress_level=6)
+        Pillow.fromarray(self.pixels).save(buffer, "PNG", compress_level=3)
         return buffer.getvalue()
 
 
@@ -157,9 +159,8 @@ def _lesion(data: ReportInput, lesion: Lesion) -> KeyImage:
     if len(parts) > 1:
         plane = "slice" if isinstance(data.source, Volume) else "frame"
         lines[1] += f", {plane} {lesion.key_slice + 1} of {len(parts)}"
-    return KeyImage(
-        _framed(np.asarray(drawing), lines, spec.color, data), f"{name}, {lines[1]}", lesion, lesion.key_slice
-    )
+    pixels, rows = _framed(np.asarray(drawing), lines, spec.color, data)
+    return KeyImage(pixels, rows, f"{name}, {lines[1]}", lesion, lesion.key_slice)
 
 
 def _classified(data: ReportInput) -> KeyImage:
@@ -181,7 +182,8 @@ def _classified(data: ReportInput) -> KeyImage:
     if text:
         lines.append(text)
     color = (255, 176, 0) if positive else (120, 200, 120)
-    return KeyImage(_framed(picture, lines, color, data), lines[0], None, index)
+    pixels, rows = _framed(picture, lines, color, data)
+    return KeyImage(pixels, rows, lines[0], None, index)
 
 
 def _picture(data: ReportInput, index: int) -> tuple[NDArray[np.uint8], tuple[float, float]]:
@@ -246,8 +248,8 @@ def _outline(picture: NDArray[np.uint8], mask: NDArray[np.bool_], color: tuple[i
 
 def _framed(
     picture: NDArray[np.uint8], lines: list[str], color: tuple[int, ...], data: ReportInput
-) -> NDArray[np.uint8]:
-    """Put text above and the warning below the picture."""
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Put text above and the warning below the picture; also which rows then are the picture."""
     height, width = picture.shape[:2]
     lines = [line.translate(_SUPERSCRIPTS) for line in lines]
     size = max(16, min(26, width // 26))
@@ -284,7 +286,7 @@ def _framed(
             stroke_width=1,
             stroke_fill=(0, 0, 0),
         )
-    return np.asarray(canvas)
+    return np.asarray(canvas), (top, top + height)
 
 
 def _write(
