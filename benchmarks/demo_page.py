@@ -230,7 +230,7 @@ def _ct(demo: Demonstration, stack: Stack, matched: Sequence[Match], extra: Sequ
         "matches": rows,
         "extra": others,
         "runs": _timelines(demo.ct),
-        "keys": _keys(demo, demo.ct[demo.devices[0]]),
+        "pictures": _keys(demo, demo.ct[demo.devices[0]]),
     }
 
 
