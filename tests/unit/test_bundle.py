@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -287,8 +288,6 @@ def test_external_weights(tmp_path: Path) -> None:
     weights = root / "models/weights.bin"
 
     def list_files(*names: str) -> None:
-        import hashlib
-
         config = json.loads((root / "configs/metadata.json").read_text())
         digest = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names}
         config["bedside"]["files"] = digest
@@ -343,8 +342,6 @@ def test_classification(tmp_path: Path) -> None:
         del shape.dim[2:]
         onnx.save(model, root / "models/model.onnx")
         config = json.loads((root / "configs/metadata.json").read_text())
-        import hashlib
-
         digest = hashlib.sha256((root / "models/model.onnx").read_bytes()).hexdigest()
         config["bedside"]["files"]["models/model.onnx"] = digest
         (root / "configs/metadata.json").write_text(json.dumps(config))

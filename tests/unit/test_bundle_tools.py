@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,6 @@ def test_check_loads_the_model(tmp_path: Path) -> None:
     model.graph.node[0].op_type = "NoSuchOperator"
     onnx.save(model, root / "models/model.onnx")
     content = json.loads((root / "configs/metadata.json").read_text())
-    import hashlib
-
     digest = hashlib.sha256((root / "models/model.onnx").read_bytes()).hexdigest()
     content["bedside"]["files"]["models/model.onnx"] = digest
     (root / "configs/metadata.json").write_text(json.dumps(content))
@@ -177,8 +177,6 @@ def monai_bundle(root: Path) -> Path:
 def test_import(tmp_path: Path, zipped: bool) -> None:
     source = monai_bundle(tmp_path / "in/spleen_ct_segmentation")
     if zipped:
-        import shutil
-
         source = Path(shutil.make_archive(str(tmp_path / "spleen"), "zip", tmp_path / "in"))
     report = import_bundle(source, tmp_path / "out")
     assert report["dropped"] == ["configs/inference.json: postprocessing[3] SaveImaged"]
