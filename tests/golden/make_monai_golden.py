@@ -1,7 +1,7 @@
 """Makes the golden arrays of the transforms with MONAI, which is the oracle and no dependency of the project.
 
-Made with MONAI 1.6.1 and torch 2.13 (CPU): ``python tests/golden/make_monai_golden.py``. Each monai_*.npz holds, by name,
-inputs ([C, x, y(, z)] and RAS affine), and cases: the transforms as JSON, MONAI's output and its affine.
+Made with MONAI 1.6.1 and torch 2.13 (CPU): ``python tests/golden/make_monai_golden.py``. Each monai_*.npz holds, by
+name, inputs ([C, x, y(, z)] and RAS affine), and cases: the transforms as JSON, MONAI's output and its affine.
 """
 
 from __future__ import annotations
