@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import decoders, luts
 from .encapsulation import EncapsulationError, Extent, locate_frames, read_frame
-from .header import DOUBLE_PIXELS, FLOAT_PIXELS, HeaderError, dataset_offset, inflate, read_dataset
+from .header import DOUBLE_PIXELS, FLOAT_PIXELS, HeaderError, dataset_offset, inflate, read_dataset, shown
 from .instance import Instance, syntax_name
 
 RLE = "1.2.840.10008.1.2.5"
@@ -127,10 +127,7 @@ class Source:
 
     @cached_property
     def _palette(self) -> tuple[int, NDArray[np.uint8]]:
-        try:
-            return luts.palette(read_dataset(self.instance.path))
-        except HeaderError as error:
-            raise DecodeError(str(error)) from error
+        return luts.palette(read_dataset(self.instance.path))
 
     def _refuse_unsupported(self) -> None:
         instance = self.instance
@@ -141,11 +138,11 @@ class Source:
             raise DecodeError(f"the pixel data does not have the form of its transfer syntax {syntax_name(syntax)}")
         if instance.pixels[0] == DOUBLE_PIXELS:
             raise DecodeError("Double Float Pixel Data is not supported")
-        if instance.bits_allocated not in (8, 16, 32) or (instance.samples > 1 and instance.bits_allocated > 16):
-            raise DecodeError(f"{instance.photometric} with {instance.bits_allocated} Bits Allocated is not supported")
+        if instance.bits_allocated not in (8, 16, 32):
+            raise DecodeError(f"{instance.bits_allocated} Bits Allocated are not supported")
         known = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLOURS)
         if instance.photometric not in known:
-            raise DecodeError(f"the photometric interpretation {instance.photometric} is not supported")
+            raise DecodeError(f"the photometric interpretation {shown(instance.photometric)} is not supported")
 
     def _inflate(self) -> None:
         content = os.pread(self._descriptor, self._size, 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from .header import HeaderError, read_dataset
+from .header import parsing, read_dataset
 
 
 def read_dicomdir(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -21,22 +21,24 @@ def read_dicomdir(path: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
         The DICOMDIR cannot be read.
     """
     dataset = read_dataset(path)
-    try:
+    with parsing("the directory records"):
         records = list(dataset.get("DirectoryRecordSequence") or [])
-    except Exception as error:  # pydicom lets whatever a damaged item provokes pass through
-        raise HeaderError(f"the directory records cannot be parsed ({type(error).__name__})") from error
+        return _files(path.parent, _linked(dataset, records) or _in_order(records))
+
+
+def _files(folder: Path, records: list[tuple[Dataset, str]]) -> tuple[list[Path], list[tuple[Path, str]]]:
     there: list[Path] = []
     missing: list[tuple[Path, str]] = []
-    for record, series in _linked(dataset, records) or _in_order(records):
+    for record, series in records:
         parts = _file_id(record)
         if not parts:
             continue
-        file = _locate(path.parent, parts)
+        file = _locate(folder, parts)
         if file is not None:
             there.append(file)
         else:
             image = str(record.get("DirectoryRecordType", "")) == "IMAGE"
-            missing.append((path.parent.joinpath(*parts), series if image else ""))
+            missing.append((folder.joinpath(*parts), series if image else ""))
     return list(dict.fromkeys(there)), missing
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from .header import HeaderError, read_dataset
+from .header import HeaderError, parsing, read_dataset
 from .image import Frame, Window
 
 
@@ -27,27 +27,24 @@ def read_frames(path: Path | None, first: Frame, count: int) -> tuple[Frame, ...
         bare = replace(first, position=None, orientation=None)
         return tuple(replace(bare, number=number) for number in range(1, count + 1))
     dataset = read_dataset(path)
-    try:
+    with parsing("the functional groups"):
         shared = _first(dataset, "SharedFunctionalGroupsSequence")
         groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
         if len(groups) not in (0, count):
             raise HeaderError(f"{len(groups)} per-frame functional groups for {count} frames")
         return tuple(_frame(first, shared, groups[i] if groups else None, i + 1) for i in range(count))
-    except (AttributeError, TypeError, ValueError, IndexError, RecursionError) as error:
-        raise HeaderError(f"the functional groups cannot be parsed ({type(error).__name__})") from error
 
 
 def read_window(dataset: Dataset, number: int) -> Window | None:
     """The window of frame ``number`` (from 1) by its Frame VOI LUT group (PS3.3 C.7.6.16.2.10b), or None."""
-    groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    own = groups[number - 1] if number <= len(groups) else None
-    voi = _group(own, _first(dataset, "SharedFunctionalGroupsSequence"), "FrameVOILUTSequence")
-    if voi is None:
-        return None
-    center, width = _floats(voi, "WindowCenter"), _floats(voi, "WindowWidth")
-    if not center or not width or width[0] <= 0:
-        return None
-    return Window(center[0], width[0], str(voi.get("VOILUTFunction", "") or "LINEAR"))
+    with parsing("the functional groups"):
+        groups = dataset.get("PerFrameFunctionalGroupsSequence") or []
+        own = groups[number - 1] if number <= len(groups) else None
+        voi = _group(own, _first(dataset, "SharedFunctionalGroupsSequence"), "FrameVOILUTSequence")
+        center, width = _floats(voi, "WindowCenter"), _floats(voi, "WindowWidth")
+        if voi is None or not center or not width or width[0] <= 0:
+            return None
+        return Window(center[0], width[0], str(voi.get("VOILUTFunction", "") or "LINEAR"))
 
 
 def _frame(first: Frame, shared: Dataset | None, own: Dataset | None, number: int) -> Frame:

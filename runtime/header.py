@@ -7,19 +7,21 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pydicom
-from bedside.kernels._cpu import WantedTags, scan_header
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from bedside.kernels._cpu import WantedTags, scan_header
 
 FIRST_READ = 16 * 1024
 """Bytes read first; the header of a CT slice is 2 to 12 KB."""
@@ -96,8 +98,8 @@ TAGS: dict[str, int] = {
 
 _WANTED = WantedTags([MEDIA_SOP_CLASS, *TAGS.values()])
 
-_pydicom_warnings = threading.Lock()
-"""warnings.catch_warnings is not safe between threads; pydicom warns of what it forgives."""
+_one_thread = threading.RLock()
+"""warnings.catch_warnings is not safe between threads."""
 
 
 class HeaderError(Exception):
@@ -181,6 +183,36 @@ class Header:
         return int(struct.unpack(">h" if self.big_endian else "<h", self.values[TAGS[name]][:2])[0])
 
 
+def shown(value: str) -> str:
+    """A header's value as a message may quote it: 64 printable characters of the default repertoire at most."""
+    text = "".join(char if " " <= char <= "~" else "?" for char in value[:65])
+    return text if len(text) <= 64 else text[:61] + "..."
+
+
+@contextmanager
+def parsing(what: str) -> Iterator[None]:
+    """Around what pydicom parses when it is asked for: whatever a damaged value raises becomes a HeaderError."""
+    with _quiet_pydicom():
+        try:
+            yield
+        except HeaderError:
+            raise
+        except Exception as error:
+            raise HeaderError(f"{what} cannot be parsed ({type(error).__name__})") from error
+
+
+@contextmanager
+def _quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom from warning and logging: it quotes the values that it forgives, and these may be a patient's."""
+    with _one_thread, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, pydicom.config.logger.disabled = pydicom.config.logger.disabled, True
+        try:
+            yield
+        finally:
+            pydicom.config.logger.disabled = before
+
+
 def read_header(path: Path) -> Header:
     """Read what the runtime wants of a file's header.
 
@@ -218,7 +250,8 @@ def read_header(path: Path) -> Header:
             return _read_deflated(path, size, os.pread(descriptor, size, 0), place)
         if status == "not dicom" and not _may_be_bare(buffer):
             raise HeaderError("not a DICOM file")
-        return _read_with_pydicom(path, size, descriptor)
+        with parsing("the header"):
+            return _read_with_pydicom(path, size, descriptor)
     except OSError as error:
         raise HeaderError(f"cannot be read: {error.strerror}") from error
     finally:
@@ -263,13 +296,12 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def _with_pydicom(source: Any, **options: Any) -> Dataset:
-    with _pydicom_warnings, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet_pydicom():
         try:
             return pydicom.dcmread(source, force=True, **options)
         except InvalidDicomError as error:
             raise HeaderError("not a DICOM file") from error
-        except EOFError as error:
+        except (EOFError, OSError) as error:
             raise HeaderError("the file ends inside its header", truncated=True) from error
         except RecursionError as error:
             raise HeaderError("sequences nested too deep") from error

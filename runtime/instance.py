@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from .functional_groups import read_frames
-from .header import FLOAT_PIXELS, INTEGER_PIXELS, Header, HeaderError
+from .header import FLOAT_PIXELS, INTEGER_PIXELS, Header, HeaderError, shown
 from .image import Frame, Vector, Window
 
 MAX_FRAME_PIXELS = 1 << 28
@@ -76,7 +76,7 @@ def read_instance(header: Header) -> Instance:
         raise HeaderError(f"a frame of {columns} x {rows} pixels is not believed")
     frames = header.integer("NumberOfFrames") if header.raw("NumberOfFrames") else 1
     if frames is None or not 1 <= frames <= MAX_FRAMES:
-        raise HeaderError(f"Number of Frames is '{header.string('NumberOfFrames')}'")
+        raise HeaderError(f"Number of Frames is '{shown(header.string('NumberOfFrames'))}'")
     allocated = header.short("BitsAllocated")
     if header.pixels[0] != INTEGER_PIXELS:
         allocated = 32 if header.pixels[0] == FLOAT_PIXELS else 64
@@ -96,7 +96,7 @@ def read_instance(header: Header) -> Instance:
     if not photometric:
         raise HeaderError("Photometric Interpretation is missing")
     if samples != (1 if photometric in ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR") else 3):
-        raise HeaderError(f"Samples per Pixel is {samples} where Photometric Interpretation is {photometric}")
+        raise HeaderError(f"Samples per Pixel is {samples} where Photometric Interpretation is {shown(photometric)}")
     return Instance(
         path=header.path,
         sop_instance_uid=header.string("SOPInstanceUID"),
@@ -169,7 +169,7 @@ def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
 def syntax_name(uid: str) -> str:
     """A transfer syntax as a reader knows it: its name and UID, or the UID alone where pydicom knows no name."""
     name = UID(uid).name
-    return uid if name == uid else f"{name} ({uid})"
+    return shown(uid) if name == uid else f"{name} ({uid})"
 
 
 def _vector(values: tuple[float, ...]) -> Vector | None:

@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from .header import HeaderError, parsing
 from .image import VoiLut, Window
 
 COLOURS = ("Red", "Green", "Blue")
-
-
-class LutError(Exception):
-    """Why a table cannot be used: one line."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +37,14 @@ def palette(dataset: Dataset) -> tuple[int, NDArray[np.uint8]]:
 
     Raises
     ------
-    LutError
+    HeaderError
         A table is missing, short, or the three differ in length.
     """
-    tables = [_palette_table(dataset, colour) for colour in COLOURS]
+    with parsing("the palette"):
+        tables = [_palette_table(dataset, colour) for colour in COLOURS]
     first, size, bits = tables[0].first, len(tables[0].table), tables[0].bits
     if any((table.first, len(table.table)) != (first, size) for table in tables):
-        raise LutError("the palette's red, green and blue tables differ in length")
+        raise HeaderError("the palette's red, green and blue tables differ in length")
     rgb = np.stack([table.table for table in tables], axis=1)
     if bits > 8 and rgb.max(initial=0) > 255:
         rgb >>= 8
@@ -55,8 +53,9 @@ def palette(dataset: Dataset) -> tuple[int, NDArray[np.uint8]]:
 
 def modality_lut(dataset: Dataset) -> Lut | None:
     """The Modality LUT Sequence's table, or None if there is none or an empty one."""
-    items = dataset.get("ModalityLUTSequence") or []
-    return _sequence_table(dataset, items[0]) if items else None
+    with parsing("the Modality LUT"):
+        items = dataset.get("ModalityLUTSequence") or []
+        return _sequence_table(dataset, items[0]) if items else None
 
 
 def voi_lut(dataset: Dataset, *, signed_input: bool) -> VoiLut | None:
@@ -64,10 +63,11 @@ def voi_lut(dataset: Dataset, *, signed_input: bool) -> VoiLut | None:
 
     ``signed_input`` says whether the values that go in can be negative (PS3.3 C.11.2.1.1).
     """
-    items = dataset.get("VOILUTSequence") or []
-    if not items:
-        return None
-    lut = _sequence_table(dataset, items[0])
+    with parsing("the VOI LUT"):
+        items = dataset.get("VOILUTSequence") or []
+        if not items:
+            return None
+        lut = _sequence_table(dataset, items[0])
     first = lut.first - 65536 if signed_input and lut.first > 32767 else lut.first
     return VoiLut(first, lut.table, lut.bits)
 
@@ -95,9 +95,9 @@ def _palette_table(dataset: Dataset, colour: str) -> Lut:
     elif segmented:
         table = _expand(segmented, entries, bits, little)
     else:
-        raise LutError(f"the {colour.lower()} palette is missing")
+        raise HeaderError(f"the {colour.lower()} palette is missing")
     if len(table) < entries:
-        raise LutError(f"the {colour.lower()} palette has {len(table)} of {entries} entries")
+        raise HeaderError(f"the {colour.lower()} palette has {len(table)} of {entries} entries")
     return Lut(first, table[:entries], bits)
 
 
@@ -105,17 +105,17 @@ def _sequence_table(dataset: Dataset, item: Dataset) -> Lut:
     entries, first, bits = _descriptor(item.get("LUTDescriptor"))
     table = _words(item.get("LUTData"), entries, bits, bool(dataset.original_encoding[1]))
     if len(table) < entries:
-        raise LutError(f"a look-up table has {len(table)} of {entries} entries")
+        raise HeaderError(f"a look-up table has {len(table)} of {entries} entries")
     return Lut(first, table[:entries], bits)
 
 
 def _descriptor(value: Any) -> tuple[int, int, int]:
     """Entries (0 stands for 65536), first input value, bits of an entry (PS3.3 C.7.6.3.1.5)."""
     if value is None or isinstance(value, bytes | str | int) or len(value) != 3:
-        raise LutError("a look-up table has no descriptor")
+        raise HeaderError("a look-up table has no descriptor")
     entries, first, bits = (int(part) for part in value)
     if not 1 <= bits <= 16:
-        raise LutError(f"a look-up table has entries of {bits} bits")
+        raise HeaderError(f"a look-up table has entries of {bits} bits")
     return entries % 65536 or 65536, first, bits
 
 
@@ -126,7 +126,7 @@ def _words(value: Any, entries: int, bits: int, little: bool) -> NDArray[np.uint
             return np.frombuffer(value, dtype=np.uint8).astype(np.uint16)
         return np.frombuffer(value[: len(value) // 2 * 2], dtype="<u2" if little else ">u2").astype(np.uint16)
     if value is None:
-        raise LutError("a look-up table has no data")
+        raise HeaderError("a look-up table has no data")
     values = [value] if isinstance(value, int) else list(value)
     return np.array([int(part) & 0xFFFF for part in values], dtype=np.uint16)
 
@@ -162,7 +162,7 @@ def _segments(
             at += 2 + length
         elif opcode == 1:
             if not out or at + 2 >= len(words):
-                raise LutError("a palette begins with a linear segment")
+                raise HeaderError("a palette begins with a linear segment")
             start, stop = out[-1], words[at + 2]
             out.extend(round(start + (stop - start) * (i + 1) / length) for i in range(length))
             at += 3
@@ -171,10 +171,10 @@ def _segments(
             count = 4 // size
             parts = words[at + 2 : at + 2 + count]
             if len(parts) < count:
-                raise LutError("an indirect palette segment is cut short")
+                raise HeaderError("an indirect palette segment is cut short")
             offset = sum(part << (8 * size * i) for i, part in enumerate(parts))
             _segments(words, offset // size, length, entries, size, order, out, indirect=False)
             at += 2 + count
         elif size == 1 or opcode > 2 or not indirect:
-            raise LutError(f"a palette segment has the type {opcode}")
+            raise HeaderError(f"a palette segment has the type {opcode}")
         done += 1

@@ -14,7 +14,7 @@ from . import luts
 from .decoding import DecodeError, Source, frame_dtype
 from .errors import StudyRejected
 from .functional_groups import read_window
-from .header import HeaderError, read_dataset
+from .header import HeaderError, read_dataset, shown
 from .image import Cine, Frame, Image, VoiLut, Volume, Window
 from .instance import Instance
 from .study import Series
@@ -64,7 +64,7 @@ def read_volume(
         (instance for instance in instances if instance.samples > 1 or "PALETTE" in instance.photometric), None
     )
     if colour is not None:
-        raise StudyRejected(f"{colour.name}: a volume of {colour.photometric} pixels is not supported")
+        raise StudyRejected(f"{colour.name}: a volume of {shown(colour.photometric)} pixels is not supported")
     (rows, columns) = next(iter(sizes))
     dtype = np.result_type(*{frame_dtype(instance) for instance in instances})
     tables = _modality_tables(instances)
@@ -241,7 +241,7 @@ def _decode_all(
                     source = Source(instance)
                 work(source, index)
                 done += 1
-        except (DecodeError, luts.LutError) as error:
+        except (DecodeError, HeaderError) as error:
             raise StudyRejected(f"{instance.name}: {error}", mend="send the file again from its source") from error
         finally:
             if source is not None:
@@ -273,8 +273,8 @@ def _modality_tables(instances: Sequence[Instance]) -> dict[Any, luts.Lut]:
         if instance.has_modality_lut and instance.path not in tables:
             try:
                 table = luts.modality_lut(read_dataset(instance.path))
-            except (luts.LutError, HeaderError) as error:
-                raise StudyRejected(f"{instance.name}: Modality LUT: {error}") from error
+            except HeaderError as error:
+                raise StudyRejected(f"{instance.name}: {error}") from error
             if table is not None:
                 tables[instance.path] = table
     return tables
@@ -289,8 +289,8 @@ def _presentation(instance: Instance, frame: Frame, has_table: bool) -> tuple[Wi
             low, _ = _range(instance, frame_dtype(instance))
             voi = luts.voi_lut(dataset, signed_input=low * frame.slope + frame.intercept < 0)
             window = window or read_window(dataset, frame.number)
-        except (luts.LutError, HeaderError) as error:
-            raise StudyRejected(f"{instance.name}: VOI LUT: {error}") from error
+        except HeaderError as error:
+            raise StudyRejected(f"{instance.name}: {error}") from error
     return window, voi, None if has_table else instance.padding_value
 
 

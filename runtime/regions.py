@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydicom.dataset import Dataset
 
+from .header import parsing
 from .image import UltrasoundRegion
 
 CENTIMETRES = 3
@@ -13,8 +15,18 @@ CENTIMETRES = 3
 
 
 def ultrasound_regions(dataset: Dataset) -> tuple[UltrasoundRegion, ...]:
-    """The regions of Sequence of Ultrasound Regions (0018,6011); one without whole bounds is left out."""
-    regions = []
+    """The regions of Sequence of Ultrasound Regions (0018,6011); one without whole bounds is left out.
+
+    Raises
+    ------
+    HeaderError
+        The sequence cannot be parsed.
+    """
+    with parsing("the ultrasound regions"):
+        return tuple(_regions(dataset))
+
+
+def _regions(dataset: Dataset) -> Iterator[UltrasoundRegion]:
     for item in dataset.get("SequenceOfUltrasoundRegions") or []:
         bounds = [
             item.get(name)
@@ -23,18 +35,15 @@ def ultrasound_regions(dataset: Dataset) -> tuple[UltrasoundRegion, ...]:
         if any(not isinstance(bound, int) for bound in bounds):
             continue
         x0, y0, x1, y1 = (int(bound) for bound in bounds)
-        regions.append(
-            UltrasoundRegion(
-                x0,
-                y0,
-                x1,
-                y1,
-                mm_per_pixel_x=_millimetres(item, "X"),
-                mm_per_pixel_y=_millimetres(item, "Y"),
-                data_type=item.get("RegionDataType"),
-            )
+        yield UltrasoundRegion(
+            x0,
+            y0,
+            x1,
+            y1,
+            mm_per_pixel_x=_millimetres(item, "X"),
+            mm_per_pixel_y=_millimetres(item, "Y"),
+            data_type=item.get("RegionDataType"),
         )
-    return tuple(regions)
 
 
 def _millimetres(item: Dataset, axis: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pydicom.uid import UID
 from . import text
 from .errors import StudyRejected
 from .files import DICOMDIR_CLASS, find_files
-from .header import Header, HeaderError, read_dataset, read_header
+from .header import Header, HeaderError, parsing, read_dataset, read_header, shown
 from .image import Frame, UltrasoundRegion
 from .instance import Instance, frames_of, read_instance
 from .regions import ultrasound_regions
@@ -29,6 +30,8 @@ NOT_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.77.1.6": "Whole Slide Microscopy image",
 }
 """Objects with pixel data that are no source images; objects without pixel data are told by that."""
+UID_PATTERN = re.compile(r"[0-9A-Za-z._-]{1,64}")
+"""PS3.5 9.1, and the letters that some makers put there; what does not fit is not quoted or written anywhere."""
 TEXTS = (
     "PatientName",
     "PatientID",
@@ -102,18 +105,22 @@ class Series:
         path = self.frames[index].path
         try:
             dataset = read_dataset(path)
-        except (HeaderError, OSError) as error:
+            with parsing("a sequence"):
+                text.correct(dataset, self.charset)
+        except HeaderError as error:
             raise StudyRejected(
                 f"{path.name}: {error}", mend="leave the study's files in place during the run"
             ) from error
-        text.correct(dataset, self.charset)
         return dataset
 
     def regions_of(self, instance: Instance) -> tuple[UltrasoundRegion, ...]:
         """The calibrated ultrasound regions of one instance (PS3.3 C.8.5.5)."""
         if instance is self.instances[0] or not self.regions:
             return self.regions
-        return ultrasound_regions(read_dataset(instance.path))
+        try:
+            return ultrasound_regions(read_dataset(instance.path))
+        except HeaderError as error:
+            raise StudyRejected(f"{instance.name}: {error}") from error
 
     def require_whole(self) -> None:
         """Refuse a series of which a file is damaged.
@@ -219,6 +226,8 @@ def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:
 def _why_no_image(header: Header) -> str:
     """Why an object is no source image, or the empty string."""
     sop_class = header.string("SOPClassUID")
+    if sop_class and not UID_PATTERN.fullmatch(sop_class):
+        return "SOP Class UID is no UID"
     if DICOMDIR_CLASS in (sop_class, header.media_sop_class):
         return "a DICOMDIR: the folder itself is searched"
     if sop_class in NOT_IMAGES:
@@ -226,8 +235,10 @@ def _why_no_image(header: Header) -> str:
     if header.pixels is None and "Image Storage" not in UID(sop_class).name:
         name = UID(sop_class).name.removesuffix(" Storage")
         return f"{name}, not an image" if sop_class else "no SOP Class UID: not a DICOM image"
-    if not header.string("SeriesInstanceUID"):
-        return "no Series Instance UID"
+    for level in ("Study", "Series", "SOP"):
+        value = header.string(f"{level}InstanceUID")
+        if not UID_PATTERN.fullmatch(value):
+            return f"{level} Instance UID is no UID" if value else f"no {level} Instance UID"
     return ""
 
 
@@ -244,7 +255,7 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
             raise StudyRejected(f"study {study_uid} is not in '{root}'; there: {there}")
         images = studies[study_uid]
     elif len(studies) > 1:
-        listed = ", ".join(f"{uid or '(no UID)'} ({_summary(headers)})" for uid, headers in sorted(studies.items()))
+        listed = ", ".join(f"{uid} ({_summary(headers)})" for uid, headers in sorted(studies.items()))
         patients = len({_patient(header) for header in found.headers})
         whose = f" of {patients} patients" if patients > 1 else ""
         raise StudyRejected(
@@ -271,7 +282,7 @@ def _patient(header: Header) -> tuple[bytes, bytes]:
 
 
 def _summary(headers: Sequence[Header]) -> str:
-    modalities = sorted({header.string("Modality") or "no modality" for header in headers})
+    modalities = sorted({shown(header.string("Modality")) or "no modality" for header in headers})
     return f"{'/'.join(modalities)}, {len(headers)} file{'s' if len(headers) > 1 else ''}"
 
 
@@ -349,7 +360,10 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
     spacing = first.floats("ImagerPixelSpacing")
     regions: tuple[UltrasoundRegion, ...] = ()
     if first.has("SequenceOfUltrasoundRegions"):
-        regions = ultrasound_regions(read_dataset(first.path))
+        try:
+            regions = ultrasound_regions(read_dataset(first.path))
+        except HeaderError as error:
+            lost.append(Skipped(first.path, str(error)))
     return Series(
         uid=uid,
         study_uid=first.string("StudyInstanceUID"),

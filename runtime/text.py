@@ -15,6 +15,8 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
+from .header import shown
+
 CODECS: dict[str, str] = {
     "": "ascii",
     "ISO_IR 6": "ascii",
@@ -106,7 +108,7 @@ def detect(declared: Sequence[str], values: Iterable[bytes]) -> CharacterSet:
     unknown = [term for term in terms if normal_term(term) not in CODECS]
     if unknown:
         as_declared = CharacterSet(
-            tuple(declared), terms, f"Specific Character Set '{unknown[0]}' is not known; read as ISO_IR 6"
+            tuple(declared), terms, f"Specific Character Set '{shown(unknown[0])}' is not known; read as ISO_IR 6"
         )
     if not foreign or first not in _OPEN_TO_DOUBT or len(terms) > 1:
         return as_declared

@@ -41,7 +41,8 @@ struct Wanted {
 py::tuple scan(const py::buffer& buffer, const Wanted& wanted, std::uint64_t file_size, const std::string& encoding) {
   Py_buffer view;
   if (PyObject_GetBuffer(buffer.ptr(), &view, PyBUF_SIMPLE) != 0) throw py::error_already_set();
-  dicom::Scanner scanner(static_cast<const std::uint8_t*>(view.buf), static_cast<std::uint64_t>(view.len), file_size, wanted.tags);
+  dicom::Scanner scanner(static_cast<const std::uint8_t*>(view.buf), static_cast<std::uint64_t>(view.len), file_size,
+                         wanted.tags);
   dicom::Header header;
   bool known = true;
   // The walk takes a few microseconds: letting other threads in would cost more than it.
@@ -57,7 +58,9 @@ py::tuple scan(const py::buffer& buffer, const Wanted& wanted, std::uint64_t fil
     known = false;
   }
   PyBuffer_Release(&view);
-  if (!known) throw py::value_error("encoding must be 'implicit little', 'explicit little', 'explicit big' or empty, got '" + encoding + "'");
+  if (!known)
+    throw py::value_error("encoding must be 'implicit little', 'explicit little', 'explicit big' or empty, got '" +
+                          encoding + "'");
 
   py::dict values;
   for (const dicom::Element& element : header.elements) {
@@ -67,18 +70,25 @@ py::tuple scan(const py::buffer& buffer, const Wanted& wanted, std::uint64_t fil
   if (header.pixels.tag != 0) {
     const bool encapsulated = header.pixels.length == dicom::kUndefined;
     const bool implicit = header.pixels.vr[0] == 0;
-    pixels = py::make_tuple(header.pixels.tag, header.pixels.offset, encapsulated ? py::int_(-1) : py::int_(header.pixels.length),
+    pixels = py::make_tuple(header.pixels.tag, header.pixels.offset,
+                            encapsulated ? py::int_(-1) : py::int_(header.pixels.length),
                             implicit ? std::string("OW") : std::string(header.pixels.vr.data(), 2));
   }
   const std::uint64_t place = header.status == dicom::Status::more ? header.needed : header.dataset_offset;
-  return py::make_tuple(name(header.status), header.transfer_syntax, values, pixels, place);
+  // A damaged UID may hold any byte.
+  const std::string& syntax = header.transfer_syntax;
+  auto text = py::reinterpret_steal<py::str>(
+      PyUnicode_DecodeLatin1(syntax.data(), static_cast<py::ssize_t>(syntax.size()), nullptr));
+  return py::make_tuple(name(header.status), text, values, pixels, place);
 }
 
 }  // namespace
 
 void bind_dicom(py::module_& m) {
-  py::class_<Wanted>(m, "WantedTags", "Top-level tags to look for, e.g. 0x00280010.").def(py::init<std::vector<std::uint32_t>>(), py::arg("tags"));
-  m.def("scan_header", &scan, py::arg("buffer"), py::arg("tags"), py::kw_only(), py::arg("file_size") = 0, py::arg("encoding") = "",
+  py::class_<Wanted>(m, "WantedTags", "Top-level tags to look for, e.g. 0x00280010.")
+      .def(py::init<std::vector<std::uint32_t>>(), py::arg("tags"));
+  m.def("scan_header", &scan, py::arg("buffer"), py::arg("tags"), py::kw_only(), py::arg("file_size") = 0,
+        py::arg("encoding") = "",
         R"(Find top-level elements of a DICOM header without parsing the rest (PS3.5 section 7, PS3.10 section 7.1).
 
 Parameters

@@ -1,8 +1,8 @@
 // A bounds-checked walk over the top level of a DICOM header (PS3.5 section 7, PS3.10 section 7.1).
 //
-// The walk reads tags, VRs and lengths only. Sequences are skipped, not parsed: those of undefined length by an explicit stack with a depth
-// limit, so hostile nesting costs neither recursion nor memory. Whatever a well-formed file would not hold ends the walk with
-// Status::unusual, and the caller turns to a full parser.
+// The walk reads tags, VRs and lengths only. Sequences are skipped, not parsed: those of undefined length by an
+// explicit stack with a depth limit, so hostile nesting costs neither recursion nor memory. Whatever a well-formed file
+// would not hold ends the walk with Status::unusual, and the caller turns to a full parser.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,8 @@ struct Element {
   std::uint32_t tag = 0;
   std::array<char, 2> vr{};  // zeros where the transfer syntax is implicit
   std::uint64_t offset = 0;  // of the value, from the start of the file
-  std::uint64_t length = 0;  // of the value; for a sequence of undefined length, up to and with its delimiter; kUndefined for encapsulated pixels
+  std::uint64_t length = 0;  // of the value; for a sequence of undefined length, up to and with its delimiter;
+                             // kUndefined for encapsulated pixels
 };
 
 struct Header {
@@ -54,6 +55,7 @@ class Scanner {
 
   // A file of PS3.10: preamble, file meta information, data set.
   Header file() {
+    if (total_ < 132) return stop(Status::not_dicom);
     if (!need(132)) return end();
     if (std::memcmp(data_ + 128, "DICM", 4) != 0) return stop(Status::not_dicom);
     pos_ = 132;
@@ -134,13 +136,18 @@ class Scanner {
   }
   std::uint32_t tag(std::uint64_t at) const { return (static_cast<std::uint32_t>(u16(at)) << 16) | u16(at + 2); }
 
-  static std::uint16_t pair(char a, char b) { return static_cast<std::uint16_t>((static_cast<unsigned char>(a) << 8) | static_cast<unsigned char>(b)); }
+  static std::uint16_t pair(char a, char b) {
+    return static_cast<std::uint16_t>((static_cast<unsigned char>(a) << 8) | static_cast<unsigned char>(b));
+  }
 
-  // 0: not a VR of PS3.5 table 6.2-1; 2: a VR with a 16-bit length; 4: one with two reserved bytes and a 32-bit length (section 7.1.2).
+  // 0: not a VR of PS3.5 table 6.2-1; 2: a VR with a 16-bit length; 4: one with two reserved bytes and a 32-bit length
+  // (section 7.1.2).
   static int length_bytes(char a, char b) {
-    static const std::array<const char*, 21> shorter = {"AE", "AS", "AT", "CS", "DA", "DS", "DT", "FL", "FD", "IS", "LO",
-                                                        "LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"};
-    static const std::array<const char*, 13> longer = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"};
+    static const std::array<const char*, 21> shorter = {"AE", "AS", "AT", "CS", "DA", "DS", "DT",
+                                                        "FL", "FD", "IS", "LO", "LT", "PN", "SH",
+                                                        "SL", "SS", "ST", "TM", "UI", "UL", "US"};
+    static const std::array<const char*, 13> longer = {"OB", "OD", "OF", "OL", "OV", "OW", "SQ",
+                                                       "SV", "UC", "UN", "UR", "UT", "UV"};
     const auto same = [=](const char* vr) { return pair(vr[0], vr[1]) == pair(a, b); };
     if (std::any_of(shorter.begin(), shorter.end(), same)) return 2;
     if (std::any_of(longer.begin(), longer.end(), same)) return 4;
