@@ -7,8 +7,9 @@ Conventions, the same for every bundle:
   largest.
 - Volume is the number of voxels times the volume of one (the determinant of the affine), no interpolation.
 - The longest diameter is the largest distance between the centres of two pixels of the lesion in one acquired slice,
-  over all slices; for an axial series that is the longest axial diameter. Measured on discs of random centre it is never
-  too long and too short by 0.66 pixel (2 pixels wide), 0.30 (10) or 0.08 (60) on average; it is zero for a single pixel.
+  over all slices; for an axial series that is the longest axial diameter. Measured on discs of random centre it is
+  never too long and too short by 0.66 pixel (2 pixels wide), 0.30 (10) or 0.08 (60) on average; it is zero for a single
+  pixel.
 - Millimetres are given only where the header gives the pixel size; else the distance is in pixels, and no volume.
 - Mean, standard deviation (population) and range are in modality units (HU for CT) over the lesion's voxels, without
   those that hold the pixel padding value.
@@ -16,6 +17,7 @@ Conventions, the same for every bundle:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -262,9 +264,7 @@ def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle) -> F
     notes = []
     kept: list[_Part] = []
     dropped: dict[str, int] = {}
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is None:
-            continue
+    for label, box in _boxes(labels):
         spec = specs.get(label)
         if spec is None:
             raise BundleError(
@@ -291,9 +291,24 @@ def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle) -> F
     lesions = []
     for number, part in enumerate(kept, start=1):
         inside = part.inside()
-        numbered[part.box][inside] = number
+        np.copyto(numbered[part.box], number, where=inside)
         lesions.append(_measure(inside, part, number, source, grid, seed))
     return Findings("segmentation", numbered, tuple(lesions), dropped=tuple(dropped.items()), notes=tuple(notes))
+
+
+def _boxes(labels: Labels) -> Iterator[tuple[int, tuple[slice, slice, slice]]]:
+    """Each label that occurs with the box around it."""
+    # Most of a volume has no label. Eight pixels at a time tell which rows have one, and only those are looked at
+    # closely.
+    rows = labels.view(np.uint64) if labels.shape[2] % 8 == 0 and labels.size else labels
+    occupied = np.argwhere(np.bitwise_or.reduce(rows, axis=2))
+    if not len(occupied):
+        return
+    (z0, y0), (z1, y1) = occupied.min(axis=0), occupied.max(axis=0) + 1
+    for label, box in enumerate(ndimage.find_objects(labels[z0:z1, y0:y1]), start=1):
+        if box is not None:
+            z, y, x = box
+            yield label, (slice(z.start + z0, z.stop + z0), slice(y.start + y0, y.stop + y0), x)
 
 
 def _parts(labels: Labels, box: tuple[slice, ...], spec: SegmentSpec, least: float) -> tuple[list[_Part], int]:
@@ -329,11 +344,13 @@ def _measure(
 ) -> Lesion:
     spec, (z, y, x) = part.spec, part.box
     box: Box = ((z.start, z.stop), (y.start, y.stop), (x.start, x.stop))
-    areas = np.count_nonzero(inside, axis=(1, 2))
+    rows = np.count_nonzero(inside, axis=2)
+    areas = rows.sum(axis=1)
     key = int(areas.argmax())
+    counts = (areas, rows.sum(axis=0), inside.sum(axis=(0, 1), dtype=np.uint32))
     centroid = tuple(
-        float(np.arange(s.start, s.stop) @ inside.sum(axis=axes, dtype=np.int64)) / part.voxels
-        for s, axes in zip((z, y, x), ((1, 2), (0, 2), (0, 1)), strict=True)
+        float(np.arange(s.start, s.stop) @ count.astype(np.int64)) / part.voxels
+        for s, count in zip((z, y, x), counts, strict=True)
     )
     place: Vector = (centroid[0], centroid[1], centroid[2])
     volume_mm3 = part.voxels * grid.voxel_mm3 if grid.voxel_mm3 else None
@@ -387,25 +404,24 @@ def longest_diameter(
     Returns
     -------
     length, z, ((y, x), (y, x))
-        The first such pair in slice order.
+        The first such pair.
     """
     rows: NDArray[np.bool_] = np.any(inside, axis=2)
-    left = inside.argmax(axis=2)
-    right = inside.shape[2] - 1 - inside[:, :, ::-1].argmax(axis=2)
-    candidates = []
-    for z in slices:
-        y = np.flatnonzero(rows[z])
-        if len(y):
-            wide = (right[z, y].max() - left[z, y].min()) * pixel[1]
-            candidates.append((float(np.hypot((y[-1] - y[0]) * pixel[0], wide)), z, y))
-    # The diagonal of a slice's box bounds its diameter, so most slices need no look at their pixels. Only the first and
-    # last pixel of each row can be an end: every other pixel lies between two others of its row.
-    candidates.sort(key=lambda c: (-c[0], c[1]))
+    columns: NDArray[np.bool_] = np.any(inside, axis=1)
+    # The diagonal of a slice's box bounds its diameter, so most slices need no look at their pixels.
+    bounds = [
+        (-float(np.hypot((y[-1] - y[0]) * pixel[0], (x[-1] - x[0]) * pixel[1])), z, y)
+        for z in slices
+        if len(y := np.flatnonzero(rows[z])) and len(x := np.flatnonzero(columns[z]))
+    ]
     best, where, ends = -1.0, 0, ((0, 0), (0, 0))
-    for bound, z, y in candidates:
-        if bound <= best:
+    for bound, z, y in sorted(bounds, key=lambda one: one[:2]):
+        if -bound <= best:
             break
-        points = np.concatenate([np.stack([y, left[z, y]], axis=1), np.stack([y, right[z, y]], axis=1)])
+        # Only the first and last pixel of a row can be an end: every other one lies between two of its row.
+        plane = inside[z, y]
+        left, right = plane.argmax(axis=1), plane.shape[1] - 1 - plane[:, ::-1].argmax(axis=1)
+        points = np.concatenate([np.stack([y, left], axis=1), np.stack([y, right], axis=1)])
         scaled = points * pixel
         distance = (scaled[:, np.newaxis, 0] - scaled[:, 0]) ** 2 + (scaled[:, np.newaxis, 1] - scaled[:, 1]) ** 2
         a, b = divmod(int(distance.argmax()), len(points))
@@ -436,12 +452,17 @@ def _statistics(
         values = stored[rows, y, x]
         if padding is not None:
             chosen = chosen & (values != padding)
-        per_slice = np.count_nonzero(chosen, axis=(1, 2))
         block = values[chosen].astype(np.float64)
         if not len(block):
             continue
-        block *= np.repeat(slope[rows].astype(np.float64), per_slice)
-        block += np.repeat(intercept[rows].astype(np.float64), per_slice)
+        scale, offset = slope[rows].astype(np.float64), intercept[rows].astype(np.float64)
+        if (scale == scale[0]).all() and (offset == offset[0]).all():
+            block *= scale[0]
+            block += offset[0]
+        else:
+            per_slice = np.count_nonzero(chosen, axis=(1, 2))
+            block *= np.repeat(scale, per_slice)
+            block += np.repeat(offset, per_slice)
         shift = float(block.mean()) - mean
         total = count + len(block)
         squares += float(((block - block.mean()) ** 2).sum()) + shift**2 * count * len(block) / total
