@@ -1,7 +1,7 @@
 """Rows of a benchmark: interleaved timing, the JSON object every benchmark writes, and the table made from it.
 
-A file is ``{"environment": {...}, "rows": [...]}``; a row has ``name``, ``ours``, ``unit``, and where they apply ``peer``,
-``peer_name``, ``ratio`` (above 1 is better), ``limit_share``, ``goal``, ``met`` (null with ``why``) and ``n``.
+A file is ``{"environment": {...}, "rows": [...]}``; a row has ``name``, ``ours``, ``unit``, and where they apply
+``peer``, ``peer_name``, ``ratio`` (above 1 is better), ``limit_share``, ``goal``, ``met`` (null with ``why``), ``n``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Row:
 
 
 def interleaved(candidates: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, float]:
-    """Median milliseconds of each candidate, all timed in turn in every round, so that a busy machine is fair to all."""
+    """Median milliseconds of each candidate, timed in turn in every round: a busy machine is fair to all."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for number in range(warm_up + rounds):
         for name, call in candidates.items():
