@@ -59,11 +59,16 @@ def _frame(first: Frame, shared: Dataset | None, own: Dataset | None, number: in
         number=number,
         position=position if len(position) == 3 else None,
         orientation=orientation if len(orientation) == 6 else None,
-        spacing=spacing if len(spacing) == 2 else first.spacing,
+        spacing=pixel_spacing(spacing) or first.spacing,
         thickness=thickness[0] if thickness else first.thickness,
         slope=slope[0] if slope and slope[0] != 0 else first.slope,
         intercept=intercept[0] if intercept else first.intercept,
     )
+
+
+def pixel_spacing(values: tuple[float, ...]) -> tuple[float, float] | None:
+    """A Pixel Spacing that is a size; None for the zeros that some makers write where they know of none."""
+    return (values[0], values[1]) if len(values) == 2 and min(values) > 0 else None
 
 
 def _group(own: Dataset | None, shared: Dataset | None, name: str) -> Dataset | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydicom.uid import UID
 
-from .functional_groups import read_frames
+from .functional_groups import pixel_spacing, read_frames
 from .header import FLOAT_PIXELS, INTEGER_PIXELS, Header, HeaderError, shown
 from .image import Frame, Vector, Window
 
@@ -139,7 +139,6 @@ def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
     """
     position = header.floats("ImagePositionPatient")
     orientation = header.floats("ImageOrientationPatient")
-    spacing = header.floats("PixelSpacing")
     slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
     first = Frame(
         path=header.path,
@@ -151,7 +150,7 @@ def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
         columns=instance.columns,
         position=_vector(position),
         orientation=orientation if len(orientation) == 6 else None,
-        spacing=spacing if len(spacing) == 2 else None,
+        spacing=pixel_spacing(header.floats("PixelSpacing")),
         thickness=header.number("SliceThickness"),
         slope=1.0 if slope is None or slope == 0 else slope,
         intercept=0.0 if intercept is None else intercept,
