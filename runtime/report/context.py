@@ -201,6 +201,10 @@ def patient_study(data: ReportInput) -> Dataset:
     for keyword in _PATIENT + _STUDY:
         if keyword in data.header:
             setattr(ds, keyword, decoded(data.header[keyword].value))
+    if ds.get("PatientIdentityRemoved") == "YES" and not (
+        ds.get("DeidentificationMethod") or ds.get("DeidentificationMethodCodeSequence")
+    ):
+        ds.DeidentificationMethod = "not stated by the source"  # Type 1C with the flag (PS3.3 C.7.1.1)
     ds.StudyInstanceUID = data.study_uid
     if data.patient_name is not None:
         ds.PatientName = data.patient_name
