@@ -21,6 +21,13 @@ struct Argument {
   const char* name;
   py::array array;
 
+  Argument(const char* name_, const py::object& object) : name(name_) {
+    if (!py::isinstance<py::array>(object)) {
+      refuse("must be a numpy array, got " + std::string(py::str(py::type::of(object).attr("__name__"))));
+    }
+    array = py::reinterpret_borrow<py::array>(object);
+  }
+
   [[noreturn]] void refuse(const std::string& what) const {
     throw py::value_error(std::string("'") + name + "' " + what);
   }
@@ -123,6 +130,7 @@ inline bool same_view(const py::array& a, const py::array& b) {
 // An array the kernel writes: writeable, and no two of its elements in one place.
 inline void check_output(const Argument& a) {
   if (!a.array.writeable()) a.refuse("is read-only");
+  if (a.array.size() == 0) return;
   // Sorted by stride, each axis must step over all that the smaller ones reach.
   Index reach = a.array.itemsize() - 1;
   bool seen[32] = {};
@@ -133,7 +141,6 @@ inline void check_output(const Argument& a) {
       if (next < 0 || std::abs(a.array.strides(axis)) < std::abs(a.array.strides(next))) next = axis;
     }
     seen[next] = true;
-    if (a.array.shape(next) == 0) return;
     if (a.array.shape(next) == 1) continue;
     const Index stride = std::abs(a.array.strides(next));
     if (stride <= reach) a.refuse("has elements that share memory");

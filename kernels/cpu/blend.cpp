@@ -8,10 +8,10 @@ void argmax_blend(const ConstArray3& total, Index channel_stride, Index channels
   const Loops& loop = loops();
   const float* const from = static_cast<const float*>(total.data);
   std::uint8_t* const to = static_cast<std::uint8_t*>(out.data);
-  const SliceWalk walk(out.shape, out.stride, total.stride);
+  const RowWalk walk(out.shape, false, out.stride, total.stride);
   parallel_for(walk.pieces(), 1, resolve_threads(threads), [&](int, Index begin, Index end) {
     for (Index piece = begin; piece < end; ++piece) {
-      walk.rows(piece, [&](Index at_out, Index at_total, Index n) {
+      walk.rows(piece, [&](Index, Index at_out, Index at_total, Index n) {
         loop.argmax(from + at_total, walk.inner_stride[1], channel_stride, channels, to + at_out, walk.inner_stride[0],
                     n);
       });
@@ -25,10 +25,10 @@ void threshold_blend(const ConstArray3& total, Index channel_stride, Index chann
   const float* const from = static_cast<const float*>(total.data);
   const float* const divisor = static_cast<const float*>(norm.data);
   std::uint8_t* const to = static_cast<std::uint8_t*>(out.data);
-  const SliceWalk walk(out.shape, out.stride, total.stride, norm.stride);
+  const RowWalk walk(out.shape, false, out.stride, total.stride, norm.stride);
   parallel_for(walk.pieces(), 1, resolve_threads(threads), [&](int, Index begin, Index end) {
     for (Index piece = begin; piece < end; ++piece) {
-      walk.rows(piece, [&](Index at_out, Index at_total, Index at_norm, Index n) {
+      walk.rows(piece, [&](Index, Index at_out, Index at_total, Index at_norm, Index n) {
         loop.threshold(from + at_total, walk.inner_stride[1], channel_stride, channels, divisor + at_norm,
                        walk.inner_stride[2], level, to + at_out, walk.inner_stride[0], n);
       });

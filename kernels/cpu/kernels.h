@@ -57,8 +57,9 @@ void threshold_blend(const ConstArray3& total, Index channel_stride, Index chann
 // ceil(frames * rows * columns / 8) bytes, occupied one flag a frame.
 void pack_bits(const ConstArray3& mask, std::uint8_t* out, bool* occupied, std::uint8_t label, int threads);
 
-// The instruction set whose loops run: "x86-64-v4", "x86-64-v3" or "baseline". Chosen at the first call: the best this
-// CPU has, or the one the environment variable BEDSIDE_KERNEL_ISA names (std::invalid_argument if the CPU lacks it).
+// The instruction set whose loops run: "x86-64-v4", "x86-64-v3", "x86-64" or "aarch64". Chosen at the first call: the
+// best this CPU has, or the one the environment variable BEDSIDE_KERNEL_ISA names (std::invalid_argument if the CPU
+// lacks it).
 const char* active_isa();
 
 }  // namespace bedside::cpu

@@ -26,82 +26,123 @@ inline Index magnitude(Index stride) {
   return stride < 0 ? -stride : stride;
 }
 
-// Walks two or more [z, y, x] arrays of one shape row by row: array 0 (the one written) has its smaller stride
-// innermost, a slice whose rows follow each other in every array is one long row, and where another array has its
-// smaller stride on the middle axis the rows are cut short, so that its cache lines are used up before they are
-// evicted. A piece, the unit that threads share out, lies in one slice.
+// Walks [z, y, x] arrays of one shape row by row. Rows lie along the smallest stride of array 0, the one that is
+// written. Where another array has its smallest stride along a different axis (a transposed view) that axis comes next
+// and rows are cut short, so that cache lines are used up before they are evicted. Otherwise the axes come in the order
+// of array 0's strides, and rows that follow each other in every array are one long row. A piece is what threads share
+// out.
 template <int Arrays>
-class SliceWalk {
+class RowWalk {
  public:
   Index inner_stride[Arrays];
 
+  // rows_in_slice: a row must not leave its slice (axis 0), because the caller treats each slice differently.
   template <typename... Strides>
-  explicit SliceWalk(const Index shape[3], const Strides&... strides) : slices_(shape[0]) {
+  RowWalk(const Index shape[3], bool rows_in_slice, const Strides&... strides) {
+    if (shape[0] == 0 || shape[1] == 0 || shape[2] == 0) return;
     const Index* const stride[Arrays] = {strides...};
-    int inner = 2, middle = 1;
-    const bool swap = shape[1] > 1 && (shape[2] == 1 || magnitude(stride[0][1]) < magnitude(stride[0][2]));
-    if (swap) std::swap(inner, middle);
-    inner_ = shape[inner];
-    middle_ = shape[middle];
-    bool merge = true;
-    bool crossed = false;
+    const auto smallest = [&](const Index* of, int except) {
+      int best = -1;
+      for (int axis = 2; axis >= 0; --axis) {
+        if (axis == except || (axis == 0 && rows_in_slice && except < 0)) continue;
+        const bool longer = best >= 0 && shape[best] == 1 && shape[axis] > 1;
+        const bool closer = best >= 0 && shape[axis] > 1 && magnitude(of[axis]) < magnitude(of[best]);
+        if (best < 0 || longer || closer) best = axis;
+      }
+      return best;
+    };
+    axis_[2] = smallest(stride[0], -1);
+    axis_[1] = smallest(stride[0], axis_[2]);
+    for (int a = 1; a < Arrays; ++a) {
+      const int beside = smallest(stride[a], axis_[2]);
+      if (shape[beside] > 1 && magnitude(stride[a][beside]) < magnitude(stride[a][axis_[2]])) {
+        axis_[1] = beside;
+        crossed_ = true;
+      }
+    }
+    axis_[0] = 3 - axis_[1] - axis_[2];
+    bool merge = !crossed_ && !(rows_in_slice && axis_[1] == 0);
+    for (int k = 0; k < 3; ++k) extent_[k] = shape[axis_[k]];
     for (int a = 0; a < Arrays; ++a) {
-      slice_stride_[a] = stride[a][0];
-      middle_stride_[a] = stride[a][middle];
-      inner_stride[a] = stride[a][inner];
-      merge = merge && middle_stride_[a] == inner_ * inner_stride[a];
-      crossed = crossed || magnitude(middle_stride_[a]) < magnitude(inner_stride[a]);
+      for (int k = 0; k < 3; ++k) stride_[a][k] = stride[a][axis_[k]];
+      inner_stride[a] = stride_[a][2];
+      merge = merge && (extent_[1] == 1 || stride_[a][1] == extent_[2] * stride_[a][2]);
     }
     if (merge) {
-      inner_ *= middle_;
-      middle_ = 1;
-      crossed = false;
+      extent_[2] *= extent_[1];
+      extent_[1] = 1;
     }
-    empty_ = slices_ == 0 || inner_ == 0 || middle_ == 0;
-    if (empty_) return;
-    row_ = crossed && middle_ > 1 ? kTile : kRow;
-    middle_per_piece_ = std::max<Index>(1, kPiece / inner_);
-    blocks_ = middle_ > 1 ? (middle_ + middle_per_piece_ - 1) / middle_per_piece_ : (inner_ + kPiece - 1) / kPiece;
+    middle_per_piece_ = std::max<Index>(1, kPiece / extent_[2]);
+    if (crossed_) row_ = kTile;
+    blocks_ =
+        extent_[1] > 1 ? (extent_[1] + middle_per_piece_ - 1) / middle_per_piece_ : (extent_[2] + kPiece - 1) / kPiece;
   }
 
-  Index pieces() const { return empty_ ? 0 : slices_ * blocks_; }
-  Index slice(Index piece) const { return piece / blocks_; }
+  // Whether another array has its smallest stride along the middle axis.
+  bool crossed() const { return crossed_; }
+  Index middle_stride(int array) const { return stride_[array][1]; }
+  bool middle_is_slices() const { return axis_[1] == 0; }
 
-  // row(offset of the first element in each array..., n)
+  Index pieces() const { return blocks_ * extent_[0]; }
+
+  // row(slice if rows_in_slice, offset of the row's first element in each array..., n)
   template <typename F>
   void rows(Index piece, F&& row) const {
-    const Index z = piece / blocks_, block = piece % blocks_;
-    Index m0 = 0, m1 = 1, i0 = 0, i1 = inner_;
-    if (middle_ > 1) {
-      m0 = block * middle_per_piece_;
-      m1 = std::min(m0 + middle_per_piece_, middle_);
-    } else {
-      i0 = block * kPiece;
-      i1 = std::min(i0 + kPiece, inner_);
-    }
-    for (Index i = i0; i < i1; i += row_) {
-      const Index n = std::min(row_, i1 - i);
-      for (Index m = m0; m < m1; ++m) call(row, z, m, i, n, std::make_index_sequence<Arrays>());
-    }
+    tiles(piece, extent_[1], [&](Index outer, Index m0, Index middle, Index i, Index n) {
+      for (Index m = m0; m < m0 + middle; ++m) {
+        call(row, axis_[0] == 0 ? outer : m, outer, m, i, n, std::make_index_sequence<Arrays>());
+      }
+    });
   }
+
+  // tile(slice if rows_in_slice and the middle axis is another, offset of the tile's first element in each array...,
+  // number of rows, their length): the rows lie beside each other along the middle axis, at most kTileRows of them.
+  template <typename F>
+  void tiles(Index piece, F&& tile) const {
+    tiles(piece, kTileRows, [&](Index outer, Index m0, Index middle, Index i, Index n) {
+      const auto with_size = [&](Index slice, auto... offset_and_n) { tile(slice, offset_and_n..., middle); };
+      call(with_size, outer, outer, m0, i, n, std::make_index_sequence<Arrays>());
+    });
+  }
+
+  static constexpr Index kTileRows = 64;
+  static constexpr Index kTile =
+      16;  // row length: few enough for one set of the cache, where a stride is a power of two
 
  private:
   static constexpr Index kPiece = Index{1} << 16;  // voxels
-  static constexpr Index kRow = kPiece;
-  static constexpr Index kTile = 64;
 
-  template <typename F, std::size_t... A>
-  void call(F&& row, Index z, Index m, Index i, Index n, std::index_sequence<A...>) const {
-    row((z * slice_stride_[A] + m * middle_stride_[A] + i * inner_stride[A])..., n);
+  template <typename F>
+  void tiles(Index piece, Index most_rows, F&& tile) const {
+    const Index outer = piece / blocks_, block = piece % blocks_;
+    Index m0 = 0, m1 = 1, i0 = 0, i1 = extent_[2];
+    if (extent_[1] > 1) {
+      m0 = block * middle_per_piece_;
+      m1 = std::min(m0 + middle_per_piece_, extent_[1]);
+    } else {
+      i0 = block * kPiece;
+      i1 = std::min(i0 + kPiece, i1);
+    }
+    for (Index i = i0; i < i1; i += row_) {
+      for (Index m = m0; m < m1; m += most_rows) {
+        tile(outer, m, std::min(most_rows, m1 - m), i, std::min(row_, i1 - i));
+      }
+    }
   }
 
-  Index slices_, middle_ = 0, inner_ = 0;
-  Index slice_stride_[Arrays], middle_stride_[Arrays];
-  Index row_ = kRow, middle_per_piece_ = 1, blocks_ = 1;
-  bool empty_ = true;
+  template <typename F, std::size_t... A>
+  void call(F&& visit, Index slice, Index outer, Index m, Index i, Index n, std::index_sequence<A...>) const {
+    visit(slice, (outer * stride_[A][0] + m * stride_[A][1] + i * stride_[A][2])..., n);
+  }
+
+  bool crossed_ = false;
+  int axis_[3] = {0, 1, 2};  // outer, middle, inner
+  Index extent_[3] = {0, 0, 0};
+  Index stride_[Arrays][3];
+  Index row_ = kPiece, middle_per_piece_ = 1, blocks_ = 0;
 };
 
 template <typename... Strides>
-SliceWalk(const Index*, const Strides&...) -> SliceWalk<sizeof...(Strides)>;
+RowWalk(const Index*, bool, const Strides&...) -> RowWalk<sizeof...(Strides)>;
 
 }  // namespace bedside::cpu

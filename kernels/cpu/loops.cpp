@@ -42,6 +42,13 @@ void rescale_f32(const void* src_, Index src_stride, float* out, Index out_strid
   }
 }
 
+void transpose(const float* __restrict from, Index from_stride, float* __restrict to, Index to_stride, Index rows,
+               Index columns) {
+  for (Index c = 0; c < columns; ++c) {
+    for (Index r = 0; r < rows; ++r) to[c * to_stride + r] = from[r * from_stride + c];
+  }
+}
+
 template <typename T>
 void blend_source_rows(const void* a_, const void* b_, Index stride, float w, float fill, float* __restrict out,
                        Index n) {
@@ -97,14 +104,54 @@ BEDSIDE_HD void source_coordinate(const AffineRow& row, Index i, double c[3]) {
   for (int axis = 0; axis < 3; ++axis) c[axis] = row.origin[axis] + row.step[axis] * static_cast<double>(i);
 }
 
+// The part [begin, end) of a row of n whose eight neighbours all lie inside the source: estimated, then checked at both
+// ends, which is enough since a coordinate is monotonous along the row. May leave out a few voxels.
+BEDSIDE_HD void interior(const AffineRow& row, Index n, Index& begin, Index& end) {
+  double first = 0.0, last = static_cast<double>(n) - 1.0;
+  for (int axis = 0; axis < 3; ++axis) {
+    const double high = static_cast<double>(row.shape[axis] - 1);
+    if (row.step[axis] == 0.0) continue;
+    const double at_low = (0.0 - row.origin[axis]) / row.step[axis];
+    const double at_high = (high - row.origin[axis]) / row.step[axis];
+    const double enter = (at_low < at_high ? at_low : at_high) + 1.0,
+                 leave = (at_low < at_high ? at_high : at_low) - 1.0;
+    first = enter > first ? enter : first;
+    last = leave < last ? leave : last;
+  }
+  begin = end = 0;
+  if (!(first <= last)) return;
+  const Index from = static_cast<Index>(first), to = static_cast<Index>(last);
+  for (int k = 0; k < 2; ++k) {
+    const Index i = k == 0 ? from : to;
+    double c[3];
+    source_coordinate(row, i, c);
+    for (int axis = 0; axis < 3; ++axis) {
+      if (!(c[axis] >= 0.0 && c[axis] < static_cast<double>(row.shape[axis] - 1))) return;
+    }
+  }
+  begin = from;
+  end = to + 1;
+}
+
 template <typename T>
-void affine_linear(const AffineRow& row, float* out, Index out_stride, Index n) {
+void affine_linear(const AffineRow& row_, float* out, Index out_stride, Index n) {
+  const AffineRow row = row_;
   const T* src = static_cast<const T*>(row.src);
   const Index shape[3] = {row.shape[0], row.shape[1], row.shape[2]};
   const Index stride[3] = {row.stride[0], row.stride[1], row.stride[2]};
   const float fill = static_cast<float>(row.fill);
-  for (Index i = 0; i < n; ++i) {
-    double c[3];
+  Index begin, end;
+  interior(row, n, begin, end);
+  double c[3];
+  for (Index i = 0; i < begin; ++i) {
+    source_coordinate(row, i, c);
+    out[i * out_stride] = trilinear(src, shape, stride, c, row.padding, fill);
+  }
+  for (Index i = begin; i < end; ++i) {
+    source_coordinate(row, i, c);
+    out[i * out_stride] = trilinear_interior(src, stride, c);
+  }
+  for (Index i = end; i < n; ++i) {
     source_coordinate(row, i, c);
     out[i * out_stride] = trilinear(src, shape, stride, c, row.padding, fill);
   }
@@ -248,37 +295,42 @@ bool pack(const std::uint8_t* mask, Index n, std::uint8_t label, std::uint8_t* o
   return any != 0;
 }
 
+template <typename T>
+constexpr void add_type(Loops& table, DType type) {
+  const int i = static_cast<int>(type);
+  table.rescale[i] = rescale<T>;
+  table.blend_source_rows[i] = blend_source_rows<T>;
+  table.nearest_row[i][0] = nearest_row<T, T>;
+  table.nearest_row[i][1] = nearest_row<T, float>;
+  table.affine_linear[i] = affine_linear<T>;
+  table.affine_nearest[i][0] = affine_nearest<T, T>;
+  table.affine_nearest[i][1] = affine_nearest<T, float>;
+}
+
+constexpr Loops make_table() {
+  Loops table{};
+  table.isa = BEDSIDE_ISA;
+  add_type<std::uint8_t>(table, DType::u8);
+  add_type<std::int8_t>(table, DType::i8);
+  add_type<std::uint16_t>(table, DType::u16);
+  add_type<std::int16_t>(table, DType::i16);
+  add_type<std::int32_t>(table, DType::i32);
+  add_type<float>(table, DType::f32);
+  table.rescale[static_cast<int>(DType::f32)] = rescale_f32;
+  table.transpose = transpose;
+  table.sample_row = sample_row;
+  table.blend_rows = blend_rows;
+  table.accumulate = accumulate;
+  table.add = add;
+  table.argmax = argmax;
+  table.threshold = threshold;
+  table.pack = pack;
+  return table;
+}
+
 }  // namespace
 
-#define BEDSIDE_EACH_TYPE(kernel)                                                                                 \
-  {                                                                                                               \
-    kernel<std::uint8_t>, kernel<std::int8_t>, kernel<std::uint16_t>, kernel<std::int16_t>, kernel<std::int32_t>, \
-        kernel<float>                                                                                             \
-  }
-#define BEDSIDE_SAME_OR_F32(kernel, type) \
-  { kernel<type, type>, kernel<type, float> }
-#define BEDSIDE_EACH_TYPE_SAME_OR_F32(kernel)                                                  \
-  {                                                                                            \
-    BEDSIDE_SAME_OR_F32(kernel, std::uint8_t), BEDSIDE_SAME_OR_F32(kernel, std::int8_t),       \
-        BEDSIDE_SAME_OR_F32(kernel, std::uint16_t), BEDSIDE_SAME_OR_F32(kernel, std::int16_t), \
-        BEDSIDE_SAME_OR_F32(kernel, std::int32_t), BEDSIDE_SAME_OR_F32(kernel, float)          \
-  }
-
-const Loops BEDSIDE_LOOPS = {
-    BEDSIDE_ISA,
-    {rescale<std::uint8_t>, rescale<std::int8_t>, rescale<std::uint16_t>, rescale<std::int16_t>, rescale<std::int32_t>,
-     rescale_f32},
-    BEDSIDE_EACH_TYPE(blend_source_rows),
-    sample_row,
-    blend_rows,
-    BEDSIDE_EACH_TYPE_SAME_OR_F32(nearest_row),
-    BEDSIDE_EACH_TYPE(affine_linear),
-    BEDSIDE_EACH_TYPE_SAME_OR_F32(affine_nearest),
-    accumulate,
-    add,
-    argmax,
-    threshold,
-    pack,
-};
+// A constant: no code of this file runs before the CPU is known to have its instructions.
+constexpr Loops BEDSIDE_LOOPS = make_table();
 
 }  // namespace bedside::cpu

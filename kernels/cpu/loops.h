@@ -25,6 +25,9 @@ struct Loops {
   const char* isa;
   void (*rescale[kDTypes])(const void* src, Index src_stride, float* out, Index out_stride, Index n, const Rescale&);
 
+  // to[c * to_stride + r] = from[r * from_stride + c]
+  void (*transpose)(const float* from, Index from_stride, float* to, Index to_stride, Index rows, Index columns);
+
   // Axis-aligned linear resample: blend two source rows (either may be null: all fill), take the x samples of a row,
   // blend two such rows into the output.
   void (*blend_source_rows[kDTypes])(const void* a, const void* b, Index stride, float w, float fill, float* out,

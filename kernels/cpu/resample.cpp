@@ -84,6 +84,12 @@ struct Carver {
 };
 
 constexpr Index kPiece = Index{1} << 15;  // output voxels a thread takes at a time
+constexpr Index kTurn = 32;               // edge of the square in which transposed source lines are turned
+
+// Floats, to whole cache lines, so that threads do not share one.
+Index round_up(Index floats) {
+  return (floats + 15) / 16 * 16;
+}
 
 // [outer][block of middle] pieces of an aligned resample.
 struct Pieces {
@@ -111,16 +117,22 @@ void aligned_linear(const Geometry& g, Padding padding, float fill, int threads)
   low = std::clamp<Index>(low, 0, shape[2] - 1);
   high = std::clamp<Index>(high, 0, shape[2] - 1);
 
+  // Where the source lies closer along y (a transposed view), lines are made in blocks: read along y, turned in the
+  // cache.
+  const bool crossed = magnitude(stride[1]) < magnitude(stride[2]);
+  const Index lines_at_once = crossed ? kTurn : 1;
+
   std::int32_t* index;
   float* weight;
-  float* lines;
-  const Index line_size = shape[2] + 3 + 16, slot_size = line_size + 2 * (columns + 16);
+  float* buffers;
+  const Index line_size = round_up(shape[2] + 3), row_size = round_up(columns);
+  const Index buffer_size = lines_at_once * line_size + 2 * row_size;
   Carver carver{nullptr};
   for (int pass = 0; pass < 2; ++pass) {
     if (pass == 1) carver = Carver{static_cast<char*>(scratch(carver.used))};
     index = carver.take<std::int32_t>(columns);
     weight = carver.take<float>(columns);
-    lines = carver.take<float>(slot_size * threads);
+    buffers = carver.take<float>(buffer_size * threads);
   }
   for (Index x = 0; x < columns; ++x) {
     const AxisSample s = linear_sample(coordinate(g, 2, x), shape[2], padding);
@@ -130,31 +142,53 @@ void aligned_linear(const Geometry& g, Padding padding, float fill, int threads)
 
   const Pieces pieces(g.out.shape);
   parallel_for(g.out.shape[0] * pieces.blocks, 1, threads, [&](int slot, Index begin, Index end) {
-    // One source line, with one voxel before and two after it for what is outside, and the two output rows made of the
-    // source lines around the current one.
-    float* const line = lines + slot * slot_size + 1;
-    line[-1] = line[shape[2]] = line[shape[2] + 1] = fill;
-    float* const cache[2] = {line - 1 + line_size, line - 1 + line_size + columns + 16};
+    // Source lines blended along z, with one voxel before and two after for what is outside, and the two output rows
+    // made of the lines around the current one.
+    float* const lines = buffers + slot * buffer_size + 1;
+    for (Index k = 0; k < lines_at_once; ++k) {
+      float* const line = lines + k * line_size;
+      line[-1] = line[shape[2]] = line[shape[2] + 1] = fill;
+    }
+    float* const cache[2] = {lines - 1 + lines_at_once * line_size, lines - 1 + lines_at_once * line_size + row_size};
     for (Index piece = begin; piece < end; ++piece) {
       const Index z = piece / pieces.blocks, y0 = piece % pieces.blocks * pieces.middle_per_piece;
       const Index y1 = std::min(y0 + pieces.middle_per_piece, g.out.shape[1]);
       const AxisSample at_z = linear_sample(coordinate(g, 0, z), shape[0], padding);
       constexpr Index nothing = -2;
-      Index cached[2] = {nothing, nothing};
+      Index cached[2] = {nothing, nothing}, first_line = nothing;
 
-      const auto row_of = [&](Index y, Index keep) {
+      const auto blend = [&](Index y, Index x, Index step, float* to, Index n) {
+        const auto source = [&](Index at) -> const char* {
+          if (at < 0 || at >= shape[0] || y < 0 || y >= shape[1]) return nullptr;
+          return src + (at * stride[0] + y * stride[1] + x * stride[2]) * size;
+        };
+        blend_source_rows(source(at_z.index), source(at_z.index + 1), step, at_z.weight, fill, to, n);
+      };
+      const auto line_of = [&](Index y) -> const float* {
+        if (!crossed || y < 0 || y >= shape[1]) {
+          blend(y, low, stride[2], lines + low, high - low + 1);
+          first_line = nothing;
+          return lines;
+        }
+        if (y / kTurn * kTurn != first_line) {
+          first_line = y / kTurn * kTurn;
+          const Index count = std::min(kTurn, shape[1] - first_line);
+          for (Index x0 = low; x0 <= high; x0 += kTurn) {
+            const Index n = std::min(kTurn, high + 1 - x0);
+            float tile[kTurn * kTurn];
+            for (Index k = 0; k < n; ++k) blend(first_line, x0 + k, stride[1], tile + k * kTurn, count);
+            loop.transpose(tile, kTurn, lines + x0, line_size, n, count);
+          }
+        }
+        return lines + (y - first_line) * line_size;
+      };
+      const auto row_of = [&](Index y, Index keep) -> const float* {
         for (int k = 0; k < 2; ++k) {
           if (cached[k] == y) return cache[k];
         }
         const int k = cached[0] == keep ? 1 : 0;
         cached[k] = y;
-        const auto source_row = [&](Index at) -> const char* {
-          if (at < 0 || at >= shape[0] || y < 0 || y >= shape[1]) return nullptr;
-          return src + (at * stride[0] + y * stride[1] + low * stride[2]) * size;
-        };
-        blend_source_rows(source_row(at_z.index), source_row(at_z.index + 1), stride[2], at_z.weight, fill, line + low,
-                          high - low + 1);
-        loop.sample_row(line, index, weight, cache[k], columns);
+        loop.sample_row(line_of(y), index, weight, cache[k], columns);
         return cache[k];
       };
 

@@ -1,0 +1,116 @@
+"""The compiled module as a whole: its stub, its threads, its instruction sets."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import multiprocessing
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bedside.kernels
+from bedside.kernels import _cpu, active_isa, resample, rescale
+
+STUB = Path(__file__).resolve().parents[2] / "kernels" / "_cpu.pyi"
+
+
+def stub_signatures() -> dict[str, tuple[list[str], list[str]]]:
+    """Name -> positional and keyword-only parameters, as the stub says."""
+    found = {}
+    for node in ast.parse(STUB.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = ([a.arg for a in node.args.args], [a.arg for a in node.args.kwonlyargs])
+    return found
+
+
+def module_signature(function: Any) -> tuple[list[str], list[str]]:
+    """The same from the first line of a pybind11 docstring: ``name(a: type, *, b: type = value) -> type``."""
+    line = inspect.getdoc(function).splitlines()[0]
+    arguments = ast.parse(f"def {line}: ...".replace("numpy.ndarray[", "ndarray[")).body[0].args  # type: ignore[attr-defined]
+    return [a.arg for a in arguments.args], [a.arg for a in arguments.kwonlyargs]
+
+
+def test_the_stub_has_what_the_module_has() -> None:
+    public = {name for name in vars(_cpu) if not name.startswith("_")}
+    stub = ast.parse(STUB.read_text(encoding="utf-8")).body
+    assert {node.name for node in stub if isinstance(node, ast.FunctionDef | ast.ClassDef)} == public
+
+
+@pytest.mark.parametrize("name", sorted(stub_signatures()))
+def test_a_signature_of_the_stub(name: str) -> None:
+    assert stub_signatures()[name] == module_signature(getattr(_cpu, name))
+
+
+def test_the_package_exports_every_name_and_each_is_documented() -> None:
+    for name in bedside.kernels.__all__:
+        assert len(inspect.getdoc(getattr(bedside.kernels, name)).splitlines()) > 2, name
+
+
+def kernel_results() -> tuple[np.ndarray, np.ndarray]:
+    src = np.random.default_rng(0).integers(-1024, 3000, (9, 130, 141)).astype(np.int16)
+    scaled, sampled = np.empty(src.shape, np.float32), np.empty((11, 90, 97), np.float32)
+    rescale(src, scaled, slope=1.3, intercept=-7.0, low=-500.0, high=900.0, scale=0.01, offset=0.1, threads=2)
+    matrix = np.array([[0.73, 0.01, 0, 0.2], [0, 1.43, 0.02, 0.1], [0, 0, 1.47, -0.3]])
+    resample(src, sampled, matrix, threads=2)
+    return scaled, sampled
+
+
+def child(connection: Any) -> None:
+    connection.send([result.tobytes() for result in kernel_results()])
+
+
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    expected = [result.tobytes() for result in kernel_results()]
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=child, args=(sender,))
+    process.start()
+    assert receiver.poll(30), "the child hangs"
+    assert receiver.recv() == expected
+    process.join(30)
+    assert process.exitcode == 0
+
+
+def test_calls_from_several_threads_at_once() -> None:
+    expected = kernel_results()
+
+    def work(_: int) -> bool:
+        return all(np.array_equal(a, b) for a, b in zip(kernel_results(), expected, strict=True))
+
+    with ThreadPoolExecutor(4) as workers:
+        assert all(workers.map(work, range(80)))
+
+
+@pytest.mark.parametrize("isa", ["x86-64", "x86-64-v3", "x86-64-v4"])
+def test_every_instruction_set_gives_the_same_numbers(isa: str, tmp_path: Path) -> None:
+    program = (
+        "import numpy as np\n"
+        "from bedside.kernels import *\n"
+        + inspect.getsource(kernel_results).replace(" -> tuple[np.ndarray, np.ndarray]", "")
+        + f"\nnp.savez({str(tmp_path / 'results.npz')!r}, *kernel_results(), isa=active_isa())\n"
+    )
+    environment = dict(os.environ, BEDSIDE_KERNEL_ISA=isa)
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120)
+    if ran.returncode != 0 and "this CPU has" in ran.stderr:
+        pytest.skip(ran.stderr.strip().splitlines()[-1])
+    assert ran.returncode == 0, ran.stderr
+    with np.load(tmp_path / "results.npz") as results:
+        assert str(results["isa"]) == isa
+        for name, expected in zip(("arr_0", "arr_1"), kernel_results(), strict=True):
+            np.testing.assert_array_equal(results[name], expected)
+
+
+def test_an_unknown_instruction_set_is_refused_at_import() -> None:
+    environment = dict(os.environ, BEDSIDE_KERNEL_ISA="mmx")
+    ran = subprocess.run(
+        [sys.executable, "-c", "import bedside.kernels"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode != 0
+    assert f"BEDSIDE_KERNEL_ISA is 'mmx'; this CPU has: {active_isa()}" in ran.stderr

@@ -1,0 +1,128 @@
+"""rescale against numpy, to the last bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bedside.kernels import rescale
+
+from .kernel_views import SEEDS, STORED, THREADS, as_laid_out, laid_out, layouts, shapes, stored_values
+
+F32 = np.float32
+
+
+def oracle(
+    src: NDArray[Any], slope: Any, intercept: Any, low: float, high: float, scale: float, offset: float
+) -> NDArray[np.float32]:
+    slope, intercept = (np.reshape(np.asarray(v, F32), (-1, 1, 1)) for v in (slope, intercept))
+    with np.errstate(all="ignore"):
+        units = src.astype(F32) * slope + intercept
+        return np.clip(units, F32(low), F32(high)) * F32(scale) + F32(offset)
+
+
+@given(
+    shape=shapes(3),
+    dtype=st.sampled_from(STORED),
+    seed=SEEDS,
+    in_layout=layouts(3),
+    out_layout=layouts(3),
+    per_slice=st.booleans(),
+    window=st.sampled_from([(-np.inf, np.inf), (-1000.0, 400.0), (0.0, 0.0), (-np.inf, 12.5)]),
+    threads=THREADS,
+)
+def test_equals_numpy(shape, dtype, seed, in_layout, out_layout, per_slice, window, threads) -> None:
+    rng = np.random.default_rng(seed)
+    src = as_laid_out(stored_values(shape, dtype, seed), in_layout)
+    before = src.copy()
+    slope: Any = rng.uniform(-2, 2, shape[0]).astype(F32) if per_slice else 1.5
+    intercept: Any = rng.uniform(-1024, 0, shape[0]).astype(F32)[::-1] if per_slice else -1024.0
+    out = laid_out(shape, F32, out_layout)
+    result = rescale(
+        src,
+        out,
+        slope=slope,
+        intercept=intercept,
+        low=window[0],
+        high=window[1],
+        scale=1 / 1400,
+        offset=0.25,
+        threads=threads,
+    )
+    assert result is None
+    np.testing.assert_array_equal(out, oracle(src, slope, intercept, *window, 1 / 1400, 0.25))
+    np.testing.assert_array_equal(src, before)
+
+
+@pytest.mark.parametrize("shape", [(3, 300, 301), (1, 1, 70_001), (2, 70_001, 1), (70, 65, 130)])
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0), (1, 0, 2)])
+def test_large_enough_for_every_split(shape: tuple[int, int, int], order: tuple[int, int, int]) -> None:
+    src = stored_values(tuple(shape[axis] for axis in order), "int16", 1).transpose(np.argsort(order))
+    slope = np.linspace(0.5, 2, shape[0], dtype=F32)
+    out = np.empty(shape, F32)
+    for threads in (1, 2, 5):
+        out[...] = -7
+        rescale(src, out, slope=slope, intercept=3.0, threads=threads)
+        np.testing.assert_array_equal(out, oracle(src, slope, 3.0, -np.inf, np.inf, 1, 0))
+
+
+def test_nothing_beside_the_view_is_written() -> None:
+    buffer = np.full((4, 9, 9), -1, F32)
+    rescale(np.ones((4, 4, 4), np.uint8), buffer[:, 1::2, 1::2], slope=1.0, intercept=0.0)
+    assert (buffer[:, 1::2, 1::2] == 1).all()
+    assert (buffer[:, ::2] == -1).all() and (buffer[:, :, ::2] == -1).all()
+
+
+def test_not_finite_input_and_limits() -> None:
+    src = np.array([np.nan, np.inf, -np.inf, 0, 3e38], F32).reshape(1, 1, 5)
+    out = np.empty_like(src)
+    rescale(src, out, slope=1.0, intercept=0.0, low=-1000.0, high=1000.0)
+    np.testing.assert_array_equal(out.ravel(), np.array([np.nan, 1000, -1000, 0, 1000], F32))
+
+
+@pytest.mark.parametrize("view", [np.s_[:, :, :], np.s_[::-1, :, ::2]])
+def test_in_place(view: Any) -> None:
+    volume = stored_values((3, 20, 40), "float32", 0)[view]
+    expected = oracle(volume, 2.0, -1.0, -500, 500, 0.5, 0)
+    rescale(volume, volume, slope=2.0, intercept=-1.0, low=-500.0, high=500.0, scale=0.5)
+    np.testing.assert_array_equal(volume, expected)
+
+
+def refused(argument: str, src: Any, out: Any, **options: Any) -> None:
+    with pytest.raises(ValueError, match=f"'{argument}'") as error:
+        rescale(src, out, **({"slope": 1.0, "intercept": 0.0} | options))
+    assert "\n" not in str(error.value)
+
+
+def test_refusals() -> None:
+    src, out = np.zeros((3, 4, 5), np.int16), np.zeros((3, 4, 5), F32)
+    refused("src", src.astype(np.float64), out)
+    refused("src", src.astype(np.int64), out)
+    refused("src", src.astype(">i2"), out)
+    refused("src", src[0], out)
+    refused("src", src.tolist(), out)
+    refused("src", np.zeros(121, np.uint8)[1:].view(np.int16).reshape(3, 4, 5), out)
+    refused("out", src, out.astype(np.float64))
+    refused("out", src, out[:2])
+    refused("out", src, np.broadcast_to(F32(0), (3, 4, 5)))
+    refused("out", src, np.lib.stride_tricks.as_strided(out, out.shape, (80, 20, 0)))
+    refused("out", src, np.lib.stride_tricks.as_strided(out, out.shape, (16, 8, 4)))
+    refused("slope", src, out, slope=np.ones(4, F32))
+    refused("slope", src, out, slope=np.ones(3))
+    refused("intercept", src, out, intercept=np.ones((3, 1), F32))
+    refused("low", src, out, low=1.0, high=0.0)
+    refused("high", src, out, high=np.nan)
+    refused("threads", src, out, threads=-1)
+
+
+def test_overlap_is_refused() -> None:
+    volume = np.zeros((4, 4, 5), F32)
+    refused("out", volume[:3], volume[1:])
+    refused("out", volume, volume[::-1])
+    refused("out", volume.view(np.int32), volume)
+    refused("out", np.zeros((4, 4, 5), np.int16), volume, slope=volume[:, 0, 0])
