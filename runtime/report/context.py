@@ -269,11 +269,3 @@ def reference(sop_class: str, uid: str, frame: int | None = None) -> Dataset:
     if frame is not None:
         item.ReferencedFrameNumber = frame
     return item
-
-
-def referenced_series(data: ReportInput) -> Sequence:
-    """Common Instance Reference Module (DICOM PS3.3 C.12.2) for the source series."""
-    series = Dataset()
-    series.SeriesInstanceUID = data.header.SeriesInstanceUID
-    series.ReferencedInstanceSequence = [reference(*pair) for pair in instances(data.frames)]
-    return Sequence([series])

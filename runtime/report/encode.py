@@ -49,6 +49,14 @@ def code(tag: int, value: str, scheme: str, meaning: str) -> bytes:
     )
 
 
+def reference(sop_class: str, uid: str, frame: int | None = None) -> list[bytes]:
+    """The elements of an Image SOP Instance Reference (PS3.3 table 10-3)."""
+    elements = [element(0x00081150, b"UI", sop_class.encode("ascii")), element(0x00081155, b"UI", uid.encode("ascii"))]
+    if frame is not None:
+        elements.append(element(0x00081160, b"IS", str(frame).encode("ascii")))
+    return elements
+
+
 def decimal_string(value: float) -> str:
     """A DS value (at most 16 characters, PS3.5 6.2) as close to ``value`` as it can be."""
     short = repr(float(value)).removesuffix(".0")

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from bedside.kernels import pack_bits
@@ -36,7 +38,6 @@ from .context import (
     code_of,
     instances,
     reference,
-    referenced_series,
     result_dataset,
 )
 
@@ -44,6 +45,7 @@ SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
 SERIES_NUMBER = 9001
 
+_REFERENCED_SERIES = 0x00081115
 _POSITION_TOLERANCE_MM = 1e-3
 _COMPARE_FRAMES = 16
 
@@ -64,8 +66,11 @@ class Segmentation:
     sop_instance_uid: str
     frames: tuple[SegFrame, ...]
     head: Dataset
-    """Everything before the per-frame functional groups."""
+    """Everything but what follows."""
+    series: bytes
+    """Referenced Series Sequence (0008,1115), encoded."""
     per_frame: bytes
+    """Per-Frame Functional Groups Sequence (5200,9230), encoded; only the pixel data come after it."""
     pixels: NDArray[np.uint8]
     """Pixel data, one dimension, even length."""
 
@@ -75,10 +80,14 @@ class Segmentation:
 
     def write(self, file: BinaryIO) -> None:
         """Write the DICOM file."""
-        head = BytesIO()
-        self.head.save_as(head, enforce_file_format=True)
-        file.write(head.getbuffer())
-        file.write(self.per_frame)
+        first, rest = BytesIO(), DicomBytesIO()
+        before, after = self.head[:_REFERENCED_SERIES], self.head[_REFERENCED_SERIES:]
+        before.file_meta = self.head.file_meta
+        before.save_as(first, enforce_file_format=True)
+        rest.is_little_endian, rest.is_implicit_VR = True, False
+        write_dataset(rest, after, parent_encoding="ISO_IR 192")
+        for content in (first.getbuffer(), self.series, rest.getvalue(), self.per_frame):
+            file.write(content)
         file.write(struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, len(self.pixels)))
         file.write(self.pixels.data)
 
@@ -159,7 +168,8 @@ def build(data: ReportInput) -> Segmentation | None:
         pixels.data,
     )
     head = _head(data, planes, sop_class, uid, len(frames))
-    return Segmentation(sop_class, uid, tuple(frames), head, _per_frame(data, planes, frames), pixels)
+    series = _referenced_series(data)
+    return Segmentation(sop_class, uid, tuple(frames), head, series, _per_frame(data, planes, frames), pixels)
 
 
 def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: _Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
@@ -203,7 +213,6 @@ def _head(data: ReportInput, planes: _Planes, sop_class: str, uid: str, count: i
     ds.ContentLabel = "SEGMENTATION"
     ds.ContentDescription = f"{data.bundle.name} {data.bundle.version}"[:64]
     ds.ContentCreatorName = ""
-    ds.ReferencedSeriesSequence = referenced_series(data)
     if any(frame is None for frame in _source_frames(data)):
         # Resampled slices have no source image of their own, so the instance as a whole refers to the series.
         ds.SourceImageSequence = [_whole_source(*pair) for pair in instances(data.frames)]
@@ -233,6 +242,16 @@ def _head(data: ReportInput, planes: _Planes, sop_class: str, uid: str, count: i
     _dimensions(ds, data, planes, uid)
     ds.SharedFunctionalGroupsSequence = [_shared(planes)]
     return ds
+
+
+def _referenced_series(data: ReportInput) -> bytes:
+    """Common Instance Reference Module (PS3.3 C.12.2) for the source series, encoded."""
+    items = [encode.item(*encode.reference(*pair)) for pair in instances(data.frames)]
+    series = [
+        encode.sequence(0x0008114A, items),
+        encode.element(0x0020000E, b"UI", str(data.header.SeriesInstanceUID).encode("ascii")),
+    ]
+    return encode.sequence(_REFERENCED_SERIES, [encode.item(*series)])
 
 
 def _whole_source(sop_class: str, uid: str) -> Dataset:
@@ -317,12 +336,8 @@ def _per_frame(data: ReportInput, planes: _Planes, frames: list[SegFrame]) -> by
         groups = []
         source = sources[frame.z]
         if source is not None:
-            image = [
-                encode.element(0x00081150, b"UI", source.sop_class_uid.encode("ascii")),
-                encode.element(0x00081155, b"UI", source.sop_instance_uid.encode("ascii")),
-            ]
-            if data.multi_frame:
-                image.append(encode.element(0x00081160, b"IS", str(source.number).encode("ascii")))
+            number = source.number if data.multi_frame else None
+            image = encode.reference(source.sop_class_uid, source.sop_instance_uid, number)
             image += [encode.element(0x0028135A, b"CS", b"YES"), purpose]
             groups.append(
                 encode.sequence(
@@ -340,8 +355,8 @@ def _per_frame(data: ReportInput, planes: _Planes, frames: list[SegFrame]) -> by
             position = encode.element(0x00200032, b"DS", encode.decimals(planes.positions[frame.z]))
             groups.append(encode.sequence(0x00209113, [encode.item(position)]))
         if not data.label_map:
-            number = encode.element(0x0062000B, b"US", encode.short(frame.number))
-            groups.append(encode.sequence(0x0062000A, [encode.item(number)]))
+            identified = encode.element(0x0062000B, b"US", encode.short(frame.number))
+            groups.append(encode.sequence(0x0062000A, [encode.item(identified)]))
         items.append(encode.item(*groups))
     return encode.sequence(0x52009230, items)
 
@@ -360,7 +375,8 @@ def check(path: Path, data: ReportInput) -> None:
     assert parts is not None
     try:
         ds = dcmread(path)
-        frames = [_frame_of(item, ds, data) for item in ds.PerFrameFunctionalGroupsSequence]
+        planes, sources = _planes(data), _source_frames(data)
+        frames = [_frame_of(item, planes, sources) for item in ds.PerFrameFunctionalGroupsSequence]
         raw = np.frombuffer(ds.PixelData, np.uint8)
         rows, columns = int(ds.Rows), int(ds.Columns)
         binary = ds.SegmentationType == "BINARY"
@@ -396,26 +412,23 @@ def _stored(raw: NDArray[np.uint8], first: int, count: int, size: int, binary: b
     return bits[begin % 8 : begin % 8 + end - begin]
 
 
-def _frame_of(item: Dataset, ds: Dataset, data: ReportInput) -> tuple[int, int]:
+def _frame_of(item: Dataset, planes: _Planes, sources: tuple[Frame | None, ...]) -> tuple[int, int]:
     """Segment number (0 in a label map) and slice that a frame's functional groups name."""
-    number = (
-        int(item.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        if "SegmentIdentificationSequence" in item
-        else 0
-    )
+    number = 0
+    if "SegmentIdentificationSequence" in item:
+        number = int(item.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
     if "PlanePositionSequence" in item:
-        position = np.array([float(v) for v in item.PlanePositionSequence[0].ImagePositionPatient])
-        positions = _planes(data).positions
-        if positions is None:
+        if planes.positions is None:
             raise ValueError("a plane position where the source has none")
-        distance = np.linalg.norm(positions - position, axis=1)
+        position = [float(v) for v in item.PlanePositionSequence[0].ImagePositionPatient]
+        distance = np.abs(planes.positions - position).max(axis=1)
         z = int(distance.argmin())
         if distance[z] > _POSITION_TOLERANCE_MM:
             raise ValueError("a plane position that no source slice has")
         return number, z
     source = item.DerivationImageSequence[0].SourceImageSequence[0]
     wanted = (source.ReferencedSOPInstanceUID, int(source.get("ReferencedFrameNumber", 1)))
-    for z, frame in enumerate(_source_frames(data)):
+    for z, frame in enumerate(sources):
         if frame is not None and (frame.sop_instance_uid, frame.number) == wanted:
             return number, z
     raise ValueError("a reference to an image that is not in the source")
