@@ -149,6 +149,7 @@ def run(
         bundle=bundle,
         provenance=replace(provenance, stage_ms=dict(clock.ms)),
         software_version=version("bedside"),
+        instances=tuple(series.frames),
     )
     files: list[WrittenFile] = []
     if out is not None:
