@@ -73,10 +73,11 @@ def select_series(
         raise NoSeries(f"{selection.labels[series_uid]} cannot be taken: {why}", selection)
     parts = [f"{selection.labels[uid]}: {why}" for uid, why in selection.reasons.items()]
     more = f"; and {len(parts) - LISTED} more" if len(parts) > LISTED else ""
+    readable = any(not _wrong_kind(series, _kinds(kind)) for series in study.series)
     raise NoSeries(
         f"no series fits the bundle: {'; '.join(parts[:LISTED])}{more}" if parts else "the study has no series",
         selection,
-        mend="name one with --series UID to take it all the same",
+        mend="name one with --series UID to take it all the same" if readable else None,
     )
 
 
@@ -106,7 +107,7 @@ def weigh_series(
     StudyRejected
         ``series_uid`` is not in the study.
     """
-    kinds = frozenset([kind] if isinstance(kind, str) else kind)
+    kinds = _kinds(kind)
     labels = _labels(study.series)
     ordered = sorted(study.series, key=lambda series: (series.number is None, series.number or 0, series.uid))
     if series_uid is not None:
@@ -114,7 +115,7 @@ def weigh_series(
     reasons: dict[str, str] = {}
     fitting: list[Series] = []
     for series in ordered:
-        why = _wrong_kind(series, kinds) or ", ".join(_misfits(series, accepts))
+        why = _why_not(series, accepts, kinds)
         if why:
             reasons[series.uid] = why
         else:
@@ -155,6 +156,18 @@ def _labels(all_series: Collection[Series]) -> dict[str, str]:
 
 def _frames(n: int) -> str:
     return "1 frame" if n == 1 else f"{n} frames"
+
+
+def _kinds(kind: str | Collection[str]) -> frozenset[str]:
+    return frozenset([kind] if isinstance(kind, str) else kind)
+
+
+def _why_not(series: Series, accepts: Accepts, kinds: frozenset[str]) -> str:
+    """Why a series is not taken, the modality first; empty if it fits."""
+    misfits = _misfits(series, accepts)
+    if accepts.modality and series.modality not in accepts.modality:
+        return misfits[0]
+    return _wrong_kind(series, kinds) or ", ".join(misfits)
 
 
 def _wrong_kind(series: Series, kinds: frozenset[str]) -> str:
