@@ -15,7 +15,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("BEDSIDE_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
 
-APT_PACKAGE = {"dciodvfy": "dicom3tools", "dcmdump": "dcmtk", "dcm2xml": "dcmtk", "dcmj2pnm": "dcmtk", "dsrdump": "dcmtk", "Orthanc": "orthanc"}
+APT_PACKAGE = {"dciodvfy": "dicom3tools", "Orthanc": "orthanc"}
+"""Debian package of a program; every other program that tests use is in dcmtk."""
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +39,7 @@ def tool() -> Callable[[str], str]:
     def find(name: str) -> str:
         path = shutil.which(name)
         if path is None:
-            pytest.skip(f"'{name}' is not installed: apt-get install {APT_PACKAGE.get(name, name)}")
+            pytest.skip(f"'{name}' is not installed: apt-get install {APT_PACKAGE.get(name, 'dcmtk')}")
         return path
 
     return find
