@@ -304,7 +304,7 @@ def _boxes(labels: Labels) -> Iterator[tuple[int, tuple[slice, slice, slice]]]:
     occupied = np.argwhere(np.bitwise_or.reduce(rows, axis=2))
     if not len(occupied):
         return
-    (z0, y0), (z1, y1) = occupied.min(axis=0), occupied.max(axis=0) + 1
+    (z0, y0), (z1, y1) = occupied.min(axis=0).tolist(), (occupied.max(axis=0) + 1).tolist()
     for label, box in enumerate(ndimage.find_objects(labels[z0:z1, y0:y1]), start=1):
         if box is not None:
             z, y, x = box

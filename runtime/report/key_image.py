@@ -8,21 +8,20 @@ is part of every picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
 from ..findings import Lesion, plane_affine
 from ..image import Frame, Image, Volume, Window
 from ..uids import content_uid
+from .caption import WARNING, frame, printable
 from .context import ReportInput, code_item, reference, result_dataset
 from .text import finding_text, measures
 
@@ -30,30 +29,12 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SERIES_NUMBER = 9003
 MAX_IMAGES = 5
 """Lesions with a key image of their own: the largest."""
-WARNING = "NOT FOR DIAGNOSIS"
+_HEADLINE = (150, 210, 255)
+"""A class is neither good nor bad to a program, so its headline is neither green nor red."""
 
 _SHORT_SIDE = 640
 """The picture is enlarged until its shorter side has this many pixels, so that outline and text are fine enough."""
 _LONG_SIDE = 1600
-_SUPERSCRIPTS = str.maketrans("²³", "23")
-"""Pillow's own font lacks them."""
-_FONT_FOLDERS = (
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "~/.local/share/fonts",
-    "~/.fonts",
-    "/System/Library/Fonts",
-)
-_CJK_FONTS = (
-    "NotoSansCJK-Regular.ttc",
-    "NotoSansCJKsc-Regular.otf",
-    "SourceHanSansSC-Regular.otf",
-    "wqy-microhei.ttc",
-    "wqy-zenhei.ttc",
-    "DroidSansFallbackFull.ttf",
-    "DroidSansFallback.ttf",
-    "PingFang.ttc",
-)
 
 
 @dataclass(frozen=True)
@@ -111,9 +92,9 @@ def _secondary_capture(data: ReportInput, image: KeyImage, number: int) -> Datas
         ds.BodyPartExamined = body_part
     if laterality or not body_part:
         ds.Laterality = laterality
-    frame = _frame(data, image.index)
-    if frame is not None:
-        source = reference(frame.sop_class_uid, frame.sop_instance_uid, frame.number if data.multi_frame else None)
+    plane = _plane(data, image.index)
+    if plane is not None:
+        source = reference(plane.sop_class_uid, plane.sop_instance_uid, plane.number if data.multi_frame else None)
         source.PurposeOfReferenceCodeSequence = [
             code_item("121322", "DCM", "Source image for image processing operation")
         ]
@@ -133,7 +114,7 @@ def _secondary_capture(data: ReportInput, image: KeyImage, number: int) -> Datas
     return ds
 
 
-def _frame(data: ReportInput, index: int) -> Frame | None:
+def _plane(data: ReportInput, index: int) -> Frame | None:
     return data.source.frame if isinstance(data.source, Image) else data.source.frames[index]
 
 
@@ -151,16 +132,20 @@ def _lesion(data: ReportInput, lesion: Lesion) -> KeyImage:
     if lesion.diameter_slice == lesion.key_slice and (lesion.longest_diameter_mm or lesion.longest_diameter_px):
         ends = [((x + 0.5) * scale[1], (y + 0.5) * scale[0]) for y, x in lesion.diameter_ends]
         ImageDraw.Draw(drawing).line(ends, fill=(255, 255, 255), width=1)
-    name = _printable(lesion.name, "Finding")
+    name = lesion.name if printable(lesion.name) else "Finding"
     if spec.instances:
         name += f" {lesion.number}"
-    count = len(data.findings.lesions)
-    lines = [f"{name}: {measures(lesion)}", f"finding {lesion.number} of {count}"]
+    line = f"finding {lesion.number} of {len(data.findings.lesions)}"
     if len(parts) > 1:
         plane = "slice" if isinstance(data.source, Volume) else "frame"
-        lines[1] += f", {plane} {lesion.key_slice + 1} of {len(parts)}"
-    pixels, rows = _framed(np.asarray(drawing), lines, spec.color, data)
-    return KeyImage(pixels, rows, f"{name}, {lines[1]}", lesion, lesion.key_slice)
+        line += f", {plane} {lesion.key_slice + 1} of {len(parts)}"
+    marks = _orientation_marks(data, width, height)
+    pixels, rows = frame(np.asarray(drawing), f"{name}: {measures(lesion)}", [line], _footer(data), spec.color, marks)
+    return KeyImage(pixels, rows, f"{name}, {line}", lesion, lesion.key_slice)
+
+
+def _footer(data: ReportInput) -> str:
+    return f"{data.bundle.name} {data.bundle.version} on {data.provenance.device}"
 
 
 def _classified(data: ReportInput) -> KeyImage:
@@ -172,18 +157,13 @@ def _classified(data: ReportInput) -> KeyImage:
     elif isinstance(data.source, Volume):
         index = len(data.source.voxels) // 2
     picture, _ = _picture(data, index)
-    positive = [score for score in scores if score.positive]
-    lines = [
-        ", ".join(
-            f"{_printable(score.name, f'class {score.index}')} {100 * score.probability:.1f} %" for score in scores[:3]
-        )
-    ]
+    named = [(score.name if printable(score.name) else f"class {score.index}", score.probability) for score in scores]
+    headline = ", ".join(f"{name} {100 * probability:.1f} %" for name, probability in named[:3])
     text = finding_text(data.bundle.meta.result.finding, data.findings)
-    if text:
-        lines.append(text)
-    color = (255, 176, 0) if positive else (120, 200, 120)
-    pixels, rows = _framed(picture, lines, color, data)
-    return KeyImage(pixels, rows, lines[0], None, index)
+    height, width = picture.shape[:2]
+    marks = _orientation_marks(data, width, height)
+    pixels, rows = frame(picture, headline, [text] if text else [], _footer(data), _HEADLINE, marks)
+    return KeyImage(pixels, rows, headline, None, index)
 
 
 def _picture(data: ReportInput, index: int) -> tuple[NDArray[np.uint8], tuple[float, float]]:
@@ -246,62 +226,6 @@ def _outline(picture: NDArray[np.uint8], mask: NDArray[np.bool_], color: tuple[i
     picture[reach[2] & ~reach[1]] = 0
 
 
-def _framed(
-    picture: NDArray[np.uint8], lines: list[str], color: tuple[int, ...], data: ReportInput
-) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Put text above and the warning below the picture; also which rows then are the picture."""
-    height, width = picture.shape[:2]
-    lines = [line.translate(_SUPERSCRIPTS) for line in lines]
-    size = max(16, min(26, width // 26))
-    line_height = round(size * 1.35)
-    shown = [line for line in lines if _font_for(line, size) is not None]
-    top = line_height * len(shown) + size // 2
-    bottom = round(line_height * 2.2) + size // 2
-    canvas = Pillow.new("RGB", (width, height + top + bottom))
-    canvas.paste(Pillow.fromarray(picture), (0, top))
-    drawing = ImageDraw.Draw(canvas)
-    for row, line in enumerate(shown):
-        fill = tuple(max(c, 90) for c in color) if row == 0 else (225, 225, 225)
-        _write(drawing, (size // 2, size // 4 + row * line_height), line, size, fill, width - size)
-    origin = height + top
-    drawing.rectangle((0, origin, width, origin + bottom), fill=(110, 0, 0))
-    _write(drawing, (size // 2, origin + size // 4), WARNING, round(size * 1.15), (255, 255, 255), width - size)
-    model = f"{data.bundle.name} {data.bundle.version} on {data.provenance.device}"
-    _write(
-        drawing,
-        (size // 2, origin + size // 4 + round(line_height * 1.15)),
-        model,
-        round(size * 0.8),
-        (240, 210, 210),
-        width - size,
-    )
-    for mark, place in _orientation_marks(data, width, height):
-        font = _font(size)
-        drawing.text(
-            (place[0], place[1] + top),
-            mark,
-            fill=(255, 255, 0),
-            font=font,
-            anchor="mm",
-            stroke_width=1,
-            stroke_fill=(0, 0, 0),
-        )
-    return np.asarray(canvas), (top, top + height)
-
-
-def _write(
-    drawing: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, fill: tuple[int, ...], room: int
-) -> None:
-    """One line, made smaller until it fits into ``room`` pixels, and cut if that is not enough."""
-    font = _font_for(text, size) or _font(size)
-    while drawing.textlength(text, font=font) > room and size > 11:
-        size -= 1
-        font = _font_for(text, size) or _font(size)
-    while drawing.textlength(text, font=font) > room and len(text) > 4:
-        text = text[:-4] + "..."
-    drawing.text(place, text, fill=fill, font=font)
-
-
 def _orientation_marks(data: ReportInput, width: int, height: int) -> list[tuple[str, tuple[float, float]]]:
     """Letters of the patient's directions at the picture's left, right, top and bottom (PS3.3 C.7.6.1.1.1)."""
     source = data.source
@@ -327,35 +251,3 @@ def _orientation_marks(data: ReportInput, width: int, height: int) -> list[tuple
 def _direction(vector: NDArray[np.float64]) -> str:
     axis = int(np.abs(vector).argmax())
     return ("LR", "PA", "HF")[axis][0 if vector[axis] > 0 else 1]
-
-
-def _printable(text: str, instead: str) -> str:
-    return text if _font_for(text, 16) is not None else instead
-
-
-def _font_for(text: str, size: int) -> Any:
-    """A font that has the text's characters; None if there is none on this host."""
-    if all(ord(c) < 0x250 for c in text):
-        return _font(size)
-    path = _cjk_font()
-    return _truetype(path, size) if path else None
-
-
-@lru_cache(maxsize=64)
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
-
-
-@lru_cache(maxsize=64)
-def _truetype(path: str, size: int) -> Any:
-    return ImageFont.truetype(path, size)
-
-
-@lru_cache(maxsize=1)
-def _cjk_font() -> str | None:
-    """Path of a font with Chinese characters, in the order of ``_CJK_FONTS``."""
-    found: dict[str, str] = {}
-    for folder in _FONT_FOLDERS:
-        for path in Path(folder).expanduser().rglob("*.[to]t[cf]"):
-            found.setdefault(path.name, str(path))
-    return next((found[name] for name in _CJK_FONTS if name in found), None)

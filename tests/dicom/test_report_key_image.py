@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.pixels import apply_windowing
 
 from bedside.runtime.image import Volume, Window
-from bedside.runtime.report import context, key_image
+from bedside.runtime.report import caption, context, key_image
 
 from .make_ct import OBLIQUE, make_ct
 from .make_planar import cine, fundus, radiograph, ultrasound
@@ -157,8 +157,8 @@ def test_without_a_window_the_middle_of_the_values_is_shown_and_padding_does_not
 
 def test_text_without_a_font_is_left_to_the_sr(monkeypatch: pytest.MonkeyPatch) -> None:
     with_font = key_image.draw(classified(ultrasound, [[0.2, 0.8]], CHINESE_FINDING))[0].pixels
-    key_image._cjk_font.cache_clear()
-    monkeypatch.setattr(key_image, "_FONT_FOLDERS", ())
+    caption._cjk_font.cache_clear()
+    monkeypatch.setattr(caption, "_FONT_FOLDERS", ())
     try:
         without = key_image.draw(classified(ultrasound, [[0.2, 0.8]], CHINESE_FINDING))[0].pixels
         names = replace(
@@ -170,7 +170,7 @@ def test_text_without_a_font_is_left_to_the_sr(monkeypatch: pytest.MonkeyPatch) 
         )
         assert key_image.draw(names)[0].caption == "class 1 80.0 %, class 0 20.0 %"
     finally:
-        key_image._cjk_font.cache_clear()
+        caption._cjk_font.cache_clear()
     assert without.shape[0] <= with_font.shape[0]
 
 

@@ -141,6 +141,30 @@ def test_a_lesion_without_a_volume_is_a_planar_roi_of_its_frame(tmp_path: Path, 
         assert source.get("ReferencedFrameNumber") == (lesion.key_slice + 1 if make is cine else None)
 
 
+def test_the_document_around_the_content_is_as_highdicom_writes_it() -> None:
+    series = make_ct()
+    data = ct_input()
+    document = write(data, Path("/dev/null"))
+    segmentation = seg.build(data)
+    assert segmentation is not None
+    report = hd.sr.Comprehensive3DSR(
+        evidence=[*series.datasets, segmentation.head],
+        content=hd.sr.Comprehensive3DSR.from_dataset(document).content[0],
+        series_instance_uid=data.series_uid("SR"),
+        series_number=sr.SERIES_NUMBER,
+        sop_instance_uid=document.SOPInstanceUID,
+        instance_number=1,
+        manufacturer="bedside",
+        is_complete=True,
+        specific_character_set="ISO_IR 192",
+    )
+    times = {"ContentDate", "ContentTime", "InstanceCreationDate", "InstanceCreationTime"}
+    ours_differ = {"ContributingEquipmentSequence", "CurrentRequestedProcedureEvidenceSequence", *times}
+    for element in report:
+        if element.keyword not in ours_differ:
+            assert document[element.tag].value == element.value, element.keyword
+
+
 def test_a_class_has_its_probability_and_whether_it_is_reached(tmp_path: Path) -> None:
     write(classified(ultrasound), tmp_path / "report.dcm")
     report = hd.sr.srread(tmp_path / "report.dcm").content

@@ -99,6 +99,7 @@ def test_lesions_are_the_components_and_their_numbers(labels: NDArray[np.uint8],
         assert lesion.volume_mm3 == pytest.approx(len(points) * 3.0 * 0.5 * 0.8)
         assert lesion.centroid == pytest.approx(tuple(points.mean(axis=0)))
         assert lesion.centroid_lps == pytest.approx(tuple((source.affine @ [*points.mean(axis=0), 1])[:3]))
+        assert all(type(edge) is int for side in lesion.bbox for edge in side)
         assert lesion.bbox == tuple((int(a), int(b) + 1) for a, b in zip(points.min(0), points.max(0), strict=True))
         areas = inside.sum(axis=(1, 2))
         assert areas[lesion.key_slice] == areas.max()
