@@ -31,7 +31,7 @@ from bedside.phantoms.write_dicom import write_chest_ct
 from bedside.runtime.bundle_schema import ResultSpec
 from bedside.runtime.findings import find
 from bedside.runtime.image import Frame, Volume
-from bedside.runtime.report import Provenance, ReportInput, seg
+from bedside.runtime.report import Provenance, ReportInput, seg, seg_check
 
 from .rows import Row, compare, document, interleaved, markdown, write
 
@@ -177,7 +177,7 @@ def candidates(data: ReportInput, series: list[Dataset], folder: Path) -> dict[s
 
     def ours_checked() -> None:
         ours(data, mine)
-        seg.check(mine, data)
+        seg_check.check(mine, data)
 
     def theirs_read() -> None:
         with_highdicom(data, series, theirs)

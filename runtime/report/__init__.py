@@ -23,7 +23,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ..errors import DeliveryError
-from . import key_image, result_json, seg, sr
+from . import key_image, result_json, seg, seg_check, sr
 from .context import Provenance, ReportInput, quiet
 
 __all__ = ["Provenance", "ReportInput", "WrittenFile", "require_writable", "write_all"]
@@ -54,13 +54,14 @@ def require_writable(out: Path) -> None:
     DeliveryError
         ``out``, or the folder it would be made in, is no folder or may not be written to.
     """
-    place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    try:
+        place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise DeliveryError(f"the results cannot be written to {out}: {_reason(error)}", mend=_mend(error)) from error
     if not place.is_dir():
         raise DeliveryError(f"the results cannot be written to {out}: {place} is a file", mend="choose another folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise DeliveryError(
-            f"the results cannot be written to {out}: permission denied", mend="choose a folder that you may write to"
-        )
 
 
 def write_all(data: ReportInput, out: Path, progress: Progress | None = None) -> list[WrittenFile]:
@@ -152,7 +153,7 @@ def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenF
         return sum(file.kind != "png" for file in files)
 
     if segmentation is not None:
-        seg.check(store(SEG_NAME, "seg", segmentation.write, segmentation.sop_instance_uid), data)
+        seg_check.check(store(SEG_NAME, "seg", segmentation.write, segmentation.sop_instance_uid), data)
         progress("report", done(), total)
     store_dataset(SR_NAME, "sr", document)
     for number, (image, dataset) in enumerate(zip(images, key_image.datasets(data, images), strict=True), start=1):

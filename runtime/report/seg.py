@@ -11,24 +11,19 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from highdicom.color import CIELabColor
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 
 from bedside.kernels import pack_bits
 
-from ..errors import DeliveryError
-from ..findings import Labels, Lesion, plane_affine
-from ..image import Frame, Image, Volume
+from ..findings import Labels, Lesion
 from ..uids import content_uid
 from . import encode
 from .context import (
@@ -40,14 +35,13 @@ from .context import (
     reference,
     result_dataset,
 )
+from .planes import Planes, planes_of, source_frames
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
 SERIES_NUMBER = 9001
 
 _REFERENCED_SERIES = 0x00081115
-_POSITION_TOLERANCE_MM = 1e-3
-_COMPARE_FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,55 +86,6 @@ class Segmentation:
         file.write(self.pixels.data)
 
 
-@dataclass(frozen=True, slots=True)
-class _Planes:
-    """Where the slices lie. ``positions`` is None where the source has no place in the patient."""
-
-    orientation: tuple[float, ...] | None
-    positions: NDArray[np.float64] | None
-    order: NDArray[np.intp]
-    """Rank of each slice against the normal, from 0."""
-    spacing: tuple[float, float] | None
-    between: float | None
-    thickness: float | None
-
-
-def _planes(data: ReportInput) -> _Planes:
-    source = data.source
-    if isinstance(source, Volume):
-        return _volume_planes(source)
-    frames = (source.frame,) if isinstance(source, Image) else source.frames
-    affine2 = plane_affine(frames[0]) if isinstance(source, Image) else None
-    if affine2 is None or not data.header.get("FrameOfReferenceUID"):
-        return _Planes(None, None, np.arange(len(frames)), None, None, None)
-    frame = frames[0]
-    return _Planes(frame.orientation, affine2[:3, 3][np.newaxis], np.arange(1), frame.spacing, None, frame.thickness)
-
-
-def _volume_planes(volume: Volume) -> _Planes:
-    """The source's own numbers where a slice is a source plane, else those of the grid it was resampled to."""
-    affine = volume.affine
-    between, row, column = volume.spacing
-    orientation = tuple(float(v) for v in (*(affine[:3, 2] / column), *(affine[:3, 1] / row)))
-    spacing, thickness = (row, column), between
-    first = volume.frames[0]
-    if first is not None and first.orientation is not None and first.spacing is not None:
-        orientation, spacing, thickness = first.orientation, first.spacing, first.thickness or between
-    positions = np.array(
-        [
-            affine[:3, 3] + z * affine[:3, 0] if frame is None or frame.position is None else frame.position
-            for z, frame in enumerate(volume.frames)
-        ]
-    )
-    normal = np.cross(orientation[:3], orientation[3:])
-    order = np.argsort(np.argsort(-(positions @ normal), kind="stable"), kind="stable")
-    return _Planes(orientation, positions, order, spacing, between, thickness)
-
-
-def _source_frames(data: ReportInput) -> tuple[Frame | None, ...]:
-    return (data.source.frame,) if isinstance(data.source, Image) else data.source.frames
-
-
 def build(data: ReportInput) -> Segmentation | None:
     """Make the SEG of the findings; None where there is no lesion.
 
@@ -154,7 +99,7 @@ def build(data: ReportInput) -> Segmentation | None:
         raise ValueError("a classification has no SEG")
     if not lesions:
         return None
-    planes = _planes(data)
+    planes = planes_of(data)
     frames, pixels = _label_map(parts, planes) if data.label_map else _binary(parts, lesions, planes)
     sop_class = LABEL_MAP_SEGMENTATION if data.label_map else SEGMENTATION
     uid = content_uid(
@@ -172,7 +117,7 @@ def build(data: ReportInput) -> Segmentation | None:
     return Segmentation(sop_class, uid, tuple(frames), head, series, _per_frame(data, planes, frames), pixels)
 
 
-def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: _Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
+def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
     """Frames and their bits, least significant first, without a gap between frames (PS3.5 8.1.1)."""
     frames: list[SegFrame] = []
     packed: list[NDArray[np.uint8]] = []
@@ -197,7 +142,7 @@ def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: _Planes) -> tupl
     return frames, _even(pixels.reshape(-1))
 
 
-def _label_map(parts: Labels, planes: _Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
+def _label_map(parts: Labels, planes: Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
     shown = np.flatnonzero(parts.any(axis=(1, 2)))
     shown = shown[np.argsort(planes.order[shown], kind="stable")]
     return [SegFrame(0, int(z)) for z in shown], _even(parts[shown].reshape(-1))
@@ -207,13 +152,13 @@ def _even(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.append(data, np.uint8(0)) if len(data) % 2 else data
 
 
-def _head(data: ReportInput, planes: _Planes, sop_class: str, uid: str, count: int) -> Dataset:
+def _head(data: ReportInput, planes: Planes, sop_class: str, uid: str, count: int) -> Dataset:
     ds = result_dataset(data, sop_class, uid, "SEG", SERIES_NUMBER, f"{data.bundle.name}: segmentation")
     ds.ImageType = ["DERIVED", "PRIMARY"]
     ds.ContentLabel = "SEGMENTATION"
     ds.ContentDescription = f"{data.bundle.name} {data.bundle.version}"[:64]
     ds.ContentCreatorName = ""
-    if any(frame is None for frame in _source_frames(data)):
+    if any(frame is None for frame in source_frames(data)):
         # Resampled slices have no source image of their own, so the instance as a whole refers to the series.
         ds.SourceImageSequence = [_whole_source(*pair) for pair in instances(data.frames)]
     if planes.positions is not None:
@@ -289,7 +234,7 @@ def _segments(data: ReportInput) -> Sequence:
     return Sequence(items)
 
 
-def _dimensions(ds: Dataset, data: ReportInput, planes: _Planes, uid: str) -> None:
+def _dimensions(ds: Dataset, data: ReportInput, planes: Planes, uid: str) -> None:
     """Multi-frame Dimension Module (PS3.3 C.7.6.17)."""
     organization = content_uid("dimensions", uid)
     ds.DimensionOrganizationSequence = [Dataset()]
@@ -310,7 +255,7 @@ def _dimensions(ds: Dataset, data: ReportInput, planes: _Planes, uid: str) -> No
         ds.DimensionIndexSequence.append(item)
 
 
-def _shared(planes: _Planes) -> Dataset:
+def _shared(planes: Planes) -> Dataset:
     shared = Dataset()
     if planes.positions is None or planes.orientation is None or planes.spacing is None:
         return shared
@@ -325,9 +270,9 @@ def _shared(planes: _Planes) -> Dataset:
     return shared
 
 
-def _per_frame(data: ReportInput, planes: _Planes, frames: list[SegFrame]) -> bytes:
+def _per_frame(data: ReportInput, planes: Planes, frames: list[SegFrame]) -> bytes:
     """Per-Frame Functional Groups Sequence (PS3.3 C.7.6.16), encoded."""
-    sources = _source_frames(data)
+    sources = source_frames(data)
     rank = {int(order): n for n, order in enumerate(sorted({int(planes.order[f.z]) for f in frames}), start=1)}
     purpose = encode.code(0x0040A170, "121322", "DCM", "Source image for image processing operation")
     derivation = encode.code(0x00089215, "113076", "DCM", "Segmentation")
@@ -359,76 +304,3 @@ def _per_frame(data: ReportInput, planes: _Planes, frames: list[SegFrame]) -> by
             groups.append(encode.sequence(0x0062000A, [encode.item(identified)]))
         items.append(encode.item(*groups))
     return encode.sequence(0x52009230, items)
-
-
-def check(path: Path, data: ReportInput) -> None:
-    """Read a written SEG back and compare it with the findings, frame by frame.
-
-    Each frame's slice is found from what the file says (position, or source frame), not from the order of writing.
-
-    Raises
-    ------
-    DeliveryError
-        The file is not readable, or its frames are not exactly the mask.
-    """
-    parts = data.findings.parts
-    assert parts is not None
-    try:
-        ds = dcmread(path)
-        planes, sources = _planes(data), _source_frames(data)
-        frames = [_frame_of(item, planes, sources) for item in ds.PerFrameFunctionalGroupsSequence]
-        raw = np.frombuffer(ds.PixelData, np.uint8)
-        rows, columns = int(ds.Rows), int(ds.Columns)
-        binary = ds.SegmentationType == "BINARY"
-    except (InvalidDicomError, OSError, AttributeError, KeyError, ValueError, TypeError, EOFError) as error:
-        raise DeliveryError(f"{path.name} does not read back: {error}", mend="write to another disk") from error
-    wrong = DeliveryError(f"{path.name} does not read back as the mask that was written", mend="write to another disk")
-    size = rows * columns
-    if (rows, columns) != parts.shape[1:] or int(ds.NumberOfFrames) != len(frames) or len(set(frames)) != len(frames):
-        raise wrong
-    seen = 0
-    for start in range(0, len(frames), _COMPARE_FRAMES):
-        chunk = frames[start : start + _COMPARE_FRAMES]
-        stored = _stored(raw, start, len(chunk), size, binary)
-        if stored is None:
-            raise wrong
-        for (number, z), pixels in zip(chunk, stored.reshape(-1, rows, columns), strict=True):
-            meant = (parts[z] == number) if binary else parts[z]
-            if not np.array_equal(pixels, meant):
-                raise wrong
-            seen += int(np.count_nonzero(pixels))
-    if seen != np.count_nonzero(parts):
-        raise wrong
-
-
-def _stored(raw: NDArray[np.uint8], first: int, count: int, size: int, binary: bool) -> NDArray[np.uint8] | None:
-    """Pixels of ``count`` frames from frame ``first`` on, 0/1 or labels; None if the data ends before."""
-    if not binary:
-        return raw[first * size : (first + count) * size] if (first + count) * size <= len(raw) else None
-    begin, end = first * size, (first + count) * size
-    if end > len(raw) * 8:
-        return None
-    bits = np.unpackbits(raw[begin // 8 : -(-end // 8)], bitorder="little")
-    return bits[begin % 8 : begin % 8 + end - begin]
-
-
-def _frame_of(item: Dataset, planes: _Planes, sources: tuple[Frame | None, ...]) -> tuple[int, int]:
-    """Segment number (0 in a label map) and slice that a frame's functional groups name."""
-    number = 0
-    if "SegmentIdentificationSequence" in item:
-        number = int(item.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-    if "PlanePositionSequence" in item:
-        if planes.positions is None:
-            raise ValueError("a plane position where the source has none")
-        position = [float(v) for v in item.PlanePositionSequence[0].ImagePositionPatient]
-        distance = np.abs(planes.positions - position).max(axis=1)
-        z = int(distance.argmin())
-        if distance[z] > _POSITION_TOLERANCE_MM:
-            raise ValueError("a plane position that no source slice has")
-        return number, z
-    source = item.DerivationImageSequence[0].SourceImageSequence[0]
-    wanted = (source.ReferencedSOPInstanceUID, int(source.get("ReferencedFrameNumber", 1)))
-    for z, frame in enumerate(sources):
-        if frame is not None and (frame.sop_instance_uid, frame.number) == wanted:
-            return number, z
-    raise ValueError("a reference to an image that is not in the source")

@@ -26,11 +26,11 @@ from .context import (
     IMPLEMENTATION_UID,
     MANUFACTURER,
     ReportInput,
-    code_item,
     instances,
     reference,
     result_dataset,
 )
+from .image_library import image_library
 from .seg import Segmentation
 from .text import finding_text
 
@@ -81,7 +81,9 @@ def build(data: ReportInput, seg: Segmentation | None) -> Dataset:
     ds.PerformedProcedureCodeSequence, ds.ReferencedPerformedProcedureStepSequence = [], []
     ds.CurrentRequestedProcedureEvidenceSequence = [_references(data, seg)]
     ds.update({element.tag: element for element in content})
-    _insert_library(ds, data)
+    place = next(n for n, item in enumerate(ds.ContentSequence) if item.RelationshipType == "CONTAINS")
+    before, after = ds.ContentSequence[:place], ds.ContentSequence[place:]
+    ds.ContentSequence = Sequence([*before, image_library(data), *after])
     return ds
 
 
@@ -112,39 +114,6 @@ def _references(data: ReportInput, seg: Segmentation | None) -> Dataset:
     return study
 
 
-def _insert_library(document: Dataset, data: ReportInput) -> None:
-    """Put the source series into the document as Image Library (TID 1600), what its images share told once for all.
-
-    highdicom's own library repeats every descriptor for every image, which takes seconds for a CT series.
-    """
-    position = {codes.DCM.ImagePositionPatientX, codes.DCM.ImagePositionPatientY, codes.DCM.ImagePositionPatientZ}
-    descriptors = [
-        item
-        for item in hsr.ImageLibraryEntryDescriptors(_image(data))
-        if len(data.frames) == 1 or item.name not in position
-    ]
-    images = []
-    for pair in instances(data.frames):
-        item = Dataset()
-        item.RelationshipType, item.ValueType = "CONTAINS", "IMAGE"
-        item.ConceptNameCodeSequence = [code_item("260753009", "SCT", "Source")]
-        item.ReferencedSOPSequence = [reference(*pair)]
-        images.append(item)
-    library = _container(codes.DCM.ImageLibrary, [_container(codes.DCM.ImageLibraryGroup, [*descriptors, *images])])
-    content = list(document.ContentSequence)
-    place = next(n for n, item in enumerate(content) if item.RelationshipType == "CONTAINS")
-    document.ContentSequence = Sequence([*content[:place], library, *content[place:]])
-
-
-def _container(name: DicomCode, content: list[Dataset]) -> Dataset:
-    item = Dataset()
-    item.RelationshipType, item.ValueType = "CONTAINS", "CONTAINER"
-    item.ConceptNameCodeSequence = [code_item(name.value, name.scheme_designator, name.meaning)]
-    item.ContinuityOfContent = "CONTINUOUS"
-    item.ContentSequence = content
-    return item
-
-
 def _procedure(data: ReportInput) -> DicomCode:
     return {
         "CT": DicomCode("77477000", "SCT", "Computed tomography"),
@@ -173,23 +142,6 @@ def _algorithm(data: ReportInput) -> Any:
     if data.provenance.proof:
         parameters.append(f"proof {data.provenance.proof}")
     return hsr.AlgorithmIdentification(name=data.bundle.name, version=data.bundle.version, parameters=parameters)
-
-
-def _image(data: ReportInput) -> Dataset:
-    """What the image library tells of the first image, as highdicom wants to see it."""
-    frame, header = data.frames[0], data.header
-    ds = Dataset()
-    ds.SOPClassUID, ds.SOPInstanceUID = frame.sop_class_uid, frame.sop_instance_uid
-    ds.Rows, ds.Columns = frame.rows, frame.columns
-    # The library's descriptors of a plane are given for single-frame planes only, and only where all of them are known.
-    plane = not data.multi_frame and None not in (frame.position, frame.orientation, frame.spacing, frame.thickness)
-    ds.Modality = data.modality if plane and data.modality in ("CT", "MR", "PT") else "OT"
-    if plane:
-        ds.ImagePositionPatient, ds.ImageOrientationPatient = list(frame.position or ()), list(frame.orientation or ())
-        ds.PixelSpacing, ds.SliceThickness = list(frame.spacing or ()), frame.thickness
-    if header.get("FrameOfReferenceUID"):
-        ds.FrameOfReferenceUID = header.FrameOfReferenceUID
-    return ds
 
 
 def _class_group(data: ReportInput, score: ClassScore) -> Any:

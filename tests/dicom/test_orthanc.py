@@ -21,7 +21,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from bedside.runtime.report import WrittenFile, seg, write_all
+from bedside.runtime.report import WrittenFile, seg, seg_check, write_all
 from bedside.runtime.report.key_image import SECONDARY_CAPTURE
 from bedside.runtime.report.sr import COMPREHENSIVE_3D_SR
 
@@ -161,7 +161,7 @@ def test_the_seg_still_is_the_mask(orthanc: Orthanc, results: list[WrittenFile],
     assert segmentation is not None
     path = tmp_path / "back.dcm"
     path.write_bytes(orthanc.get(f"/instances/{orthanc.find(segmentation.sop_instance_uid)}/file"))
-    seg.check(path, data)
+    seg_check.check(path, data)
 
 
 def test_chinese_is_chinese_in_the_servers_own_words(orthanc: Orthanc, results: list[WrittenFile]) -> None:

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from bedside.runtime.errors import DeliveryError
-from bedside.runtime.report import ReportInput, seg
+from bedside.runtime.report import ReportInput, seg, seg_check
 
 from .make_ct import AXIAL, CHINESE_NAME, OBLIQUE, make_ct
 from .make_planar import cine, fundus, radiograph, ultrasound
@@ -42,7 +42,7 @@ def test_highdicom_reads_the_mask_at_its_place(
     data = ct_input(orientation=orientation, size=size, spacing=(0.7, 0.9), label_map=label_map)
     path = tmp_path / "seg.dcm"
     write(data, path)
-    seg.check(path, data)
+    seg_check.check(path, data)
     read = hd.seg.segread(path)
     parts = data.findings.parts
     assert parts is not None
@@ -189,7 +189,7 @@ def resampled() -> ReportInput:
 def test_dciodvfy_finds_no_error(tmp_path: Path, tool: Callable[[str], str], case: str) -> None:
     data = CASES[case]()
     write(data, tmp_path / "seg.dcm")
-    seg.check(tmp_path / "seg.dcm", data)
+    seg_check.check(tmp_path / "seg.dcm", data)
     assert dciodvfy_errors(tool("dciodvfy"), tmp_path / "seg.dcm", "Segmentation") == []
 
 
@@ -200,7 +200,7 @@ def test_a_source_without_a_place_is_referenced_by_image_and_frame(
 ) -> None:
     data = planar_input(make, label_map=label_map)
     segmentation = write(data, tmp_path / "seg.dcm")
-    seg.check(tmp_path / "seg.dcm", data)
+    seg_check.check(tmp_path / "seg.dcm", data)
     read = hd.seg.segread(tmp_path / "seg.dcm")
     assert "FrameOfReferenceUID" not in read
     assert (read.LossyImageCompression, read.LossyImageCompressionRatio) == ("01", 12)
@@ -231,7 +231,7 @@ def test_a_reversed_stack_is_written_along_the_normal(tmp_path: Path) -> None:
     turned = report_input(series.datasets[0], flipped, labels[::-1], segmenter(NODULE))
     write(straight, tmp_path / "a.dcm")
     write(turned, tmp_path / "b.dcm")
-    seg.check(tmp_path / "b.dcm", turned)
+    seg_check.check(tmp_path / "b.dcm", turned)
     a, b = dcmread(tmp_path / "a.dcm"), dcmread(tmp_path / "b.dcm")
     assert a.PerFrameFunctionalGroupsSequence == b.PerFrameFunctionalGroupsSequence
     assert a.PixelData == b.PixelData
@@ -248,7 +248,7 @@ def test_enhanced_multi_frame_source(tmp_path: Path, tool: Callable[[str], str])
     volume = replace(series.volume, frames=frames)
     data = report_input(header, volume, two_nodules((12, 64, 64)), segmenter())
     segmentation = write(data, tmp_path / "seg.dcm")
-    seg.check(tmp_path / "seg.dcm", data)
+    seg_check.check(tmp_path / "seg.dcm", data)
     assert dciodvfy_errors(tool("dciodvfy"), tmp_path / "seg.dcm", "Segmentation") == []
     read = hd.seg.segread(tmp_path / "seg.dcm")
     for item, frame in zip(read.PerFrameFunctionalGroupsSequence, segmentation.frames, strict=True):
@@ -294,7 +294,7 @@ def test_what_does_not_read_back_is_refused(tmp_path: Path) -> None:
     def refused(spoiled: bytes, match: str = "read back") -> None:
         bad.write_bytes(spoiled)
         with pytest.raises(DeliveryError, match=match):
-            seg.check(bad, data)
+            seg_check.check(bad, data)
 
     flipped = bytearray(content)
     flipped[-100] ^= 4
@@ -319,7 +319,7 @@ def test_what_does_not_read_back_is_refused(tmp_path: Path) -> None:
     ds.save_as(bad)
     refused(bad.read_bytes())
     shutil.copy(good, bad)
-    seg.check(bad, data)
+    seg_check.check(bad, data)
 
 
 def test_values_that_break_their_rules_pass_as_they_are(tmp_path: Path) -> None:
@@ -328,5 +328,5 @@ def test_values_that_break_their_rules_pass_as_they_are(tmp_path: Path) -> None:
         data.header.PatientBirthDate, data.header.PatientAge = "1958", "66"
         data.header.AccessionNumber = "A" * 30
     write(data, tmp_path / "seg.dcm")
-    seg.check(tmp_path / "seg.dcm", data)
+    seg_check.check(tmp_path / "seg.dcm", data)
     assert dcmread(tmp_path / "seg.dcm").AccessionNumber == "A" * 30

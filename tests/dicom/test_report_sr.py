@@ -223,6 +223,9 @@ def test_the_whole_source_series_is_referenced_once(tmp_path: Path) -> None:
         for item in document.ContentSequence
         if item.ValueType == "CONTAINER" and item.ConceptNameCodeSequence[0].CodeMeaning == "Image Library"
     )
+    theirs = hd.sr.ImageLibraryEntryDescriptors(make_ct().datasets[0])
+    shared = [item for item in theirs if "Position" not in item.name.meaning]
+    assert list(library.ContentSequence[0].ContentSequence)[: len(shared)] == shared
     images = [item for item in library.ContentSequence[0].ContentSequence if item.ValueType == "IMAGE"]
     assert [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in images] == wanted
 
