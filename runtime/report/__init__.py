@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,6 +44,8 @@ class WrittenFile:
     sha256: str
     uid: str | None = None
     """SOP Instance UID of a DICOM file."""
+    lesion: int | None = None
+    """Number of the lesion that a key image or its PNG shows."""
 
 
 def require_writable(out: Path) -> None:
@@ -111,7 +113,7 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
-    return [WrittenFile(out / file.path.name, file.kind, file.size, file.sha256, file.uid) for file in files]
+    return [replace(file, path=out / file.path.name) for file in files]
 
 
 def _missing_folders(folder: Path) -> list[Path]:
@@ -132,7 +134,13 @@ def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenF
     total = (segmentation is not None) + 2 + len(images)
     files: list[WrittenFile] = []
 
-    def store(name: str, kind: str, write: Callable[[BinaryIO], object], uid: str | None = None) -> Path:
+    def store(
+        name: str,
+        kind: str,
+        write: Callable[[BinaryIO], object],
+        uid: str | None = None,
+        lesion: int | None = None,
+    ) -> Path:
         path = folder / name
         with path.open("wb") as file:
             write(file)
@@ -140,11 +148,14 @@ def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenF
             os.fsync(file.fileno())
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files.append(WrittenFile(path, kind, path.stat().st_size, digest, uid))
+        files.append(WrittenFile(path, kind, path.stat().st_size, digest, uid, lesion))
         return path
 
-    def store_dataset(name: str, kind: str, dataset: Dataset) -> None:
-        path = store(name, kind, lambda file: dataset.save_as(file, enforce_file_format=True), dataset.SOPInstanceUID)
+    def store_dataset(name: str, kind: str, dataset: Dataset, lesion: int | None = None) -> None:
+        def write(file: BinaryIO) -> None:
+            dataset.save_as(file, enforce_file_format=True)
+
+        path = store(name, kind, write, dataset.SOPInstanceUID, lesion)
         if dcmread(path) != dataset:
             raise DeliveryError(f"{name} does not read back as what was written", mend="write to another disk")
         progress("report", done(), total)
@@ -157,8 +168,9 @@ def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenF
         progress("report", done(), total)
     store_dataset(SR_NAME, "sr", document)
     for number, (image, dataset) in enumerate(zip(images, key_image.datasets(data, images), strict=True), start=1):
-        store(f"key-image-{number}.png", "png", _writer(image.png()))
-        store_dataset(f"key-image-{number}.dcm", "key-image", dataset)
+        shown = image.lesion.number if image.lesion else None
+        store(f"key-image-{number}.png", "png", _writer(image.png()), lesion=shown)
+        store_dataset(f"key-image-{number}.dcm", "key-image", dataset, shown)
     content = json.dumps(result_json.build(data, files), ensure_ascii=False, indent=2, allow_nan=False).encode()
     store(JSON_NAME, "json", _writer(content + b"\n"))
     progress("report", total, total)

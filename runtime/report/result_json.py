@@ -71,6 +71,7 @@ def build(data: ReportInput, files: list[WrittenFile]) -> dict[str, Any]:
                 "bytes": file.size,
                 "sha256": file.sha256,
                 "sop_instance_uid": file.uid,
+                "lesion": file.lesion,
             }
             for file in files
         ],

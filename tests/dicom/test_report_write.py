@@ -79,6 +79,9 @@ def test_result_json_has_findings_provenance_and_no_patient(tmp_path: Path) -> N
     assert [lesion["volume_mm3"] for lesion in result["lesions"]] == [one.volume_mm3 for one in data.findings.lesions]
     assert result["dropped"] == {"Nodule": 1}
     assert [file["name"] for file in result["files"]] == NAMES[:-1]
+    pictures = {file["name"]: file["lesion"] for file in result["files"] if file["kind"] == "png"}
+    by_size = sorted(data.findings.lesions, key=lambda one: -(one.volume_mm3 or 0))
+    assert list(pictures.values()) == [lesion.number for lesion in by_size]
     assert "P-0042" not in text and "小东" not in text and "XiaoDong" not in text
 
 
