@@ -79,7 +79,7 @@ def jpeg_info(stream: bytes) -> StreamInfo:
         precision=body[0],
         lossless=marker in LOSSLESS,
         color=color,
-        complete=stream.rstrip(b"\0")[-2:] == b"\xff\xd9" or stream.rstrip(b"\0\xff")[-1:] == b"\xd9",
+        complete=stream.rstrip(b"\0\xff")[-2:] == b"\xff\xd9",
     )
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
+
+from bedside.kernels._cpu import decode_rle as _rle_kernel
 
 from .codestream import StreamError, StreamInfo, jpeg2000_info, jpeg_info
 
@@ -47,13 +50,24 @@ class Codec:
     """Code stream -> samples and their photometric interpretation."""
 
 
-def _check(info: StreamInfo, layout: Layout) -> None:
-    """A stream is decoded only if it has the size of the header, which was checked before memory was set aside."""
+def _room(info: StreamInfo, layout: Layout) -> Samples:
+    """An array for what the stream holds, if that is what the header says: its size was checked for plausibility.
+
+    Raises
+    ------
+    CodecError
+        The stream is of another size, or ends early: decoders fill with gray, or search on, where the end is missing.
+    """
     if (info.rows, info.columns, info.samples) != (layout.rows, layout.columns, layout.samples):
         raise CodecError(
             f"the code stream is {info.columns} x {info.rows} x {info.samples}, "
             f"the header says {layout.columns} x {layout.rows} x {layout.samples}"
         )
+    if not info.complete:
+        raise CodecError("the code stream ends early")
+    shape = (info.rows, info.columns) if info.samples == 1 else (info.rows, info.columns, info.samples)
+    size = 1 if info.precision <= 8 else 2 if info.precision <= 16 else 4
+    return np.empty(shape, dtype=f"{'i' if info.signed else 'u'}{size}")
 
 
 def decode_jpeg(stream: bytes, layout: Layout) -> tuple[Samples, str]:
@@ -63,58 +77,46 @@ def decode_jpeg(stream: bytes, layout: Layout) -> tuple[Samples, str]:
     component identifiers; headers that say RGB over a YCbCr stream are common.
     """
     info = jpeg_info(stream)
-    _check(info, layout)
-    if not info.complete:
-        raise CodecError("the code stream ends early")
+    out = _room(info, layout)
     if info.samples == 1:
-        return imagecodecs.jpeg8_decode(stream), layout.photometric
+        return imagecodecs.jpeg8_decode(stream, out=out), layout.photometric
     if info.lossless:
-        return imagecodecs.jpeg8_decode(stream, colorspace="RGB", outcolorspace="RGB"), layout.photometric
+        return imagecodecs.jpeg8_decode(stream, colorspace="RGB", outcolorspace="RGB", out=out), layout.photometric
     space = info.color or ("RGB" if layout.photometric == "RGB" else "YCBCR")
-    return imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace="RGB"), "RGB"
+    return imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace="RGB", out=out), "RGB"
 
 
 def decode_jpeg_ls(stream: bytes, layout: Layout) -> tuple[Samples, str]:
     """JPEG-LS lossless and near-lossless by CharLS (ISO/IEC 14495-1)."""
-    _check(jpeg_info(stream), layout)
-    return imagecodecs.jpegls_decode(stream), layout.photometric
+    out = _room(jpeg_info(stream), layout)
+    return imagecodecs.jpegls_decode(stream, out=out), layout.photometric
 
 
 def decode_jpeg_2000(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """JPEG 2000 by OpenJPEG (ISO/IEC 15444-1); the component transformations ICT and RCT are undone by the decoder."""
-    _check(jpeg2000_info(stream), layout)
-    return imagecodecs.jpeg2k_decode(stream, numthreads=1), _without_transform(layout.photometric)
+    """JPEG 2000 and high-throughput JPEG 2000 by OpenJPEG in strict mode (ISO/IEC 15444-1 and 15444-15).
 
-
-def decode_htj2k(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """High-throughput JPEG 2000 by OpenJPH (ISO/IEC 15444-15)."""
-    _check(jpeg2000_info(stream), layout)
-    return imagecodecs.htj2k_decode(stream), _without_transform(layout.photometric)
+    The component transformations ICT and RCT are undone by the decoder. OpenJPH reads HTJ2K in about half the time, but
+    its binding gives back what a damaged stream left in the buffer and raises nothing.
+    """
+    out = _room(jpeg2000_info(stream), layout)
+    photometric = "RGB" if layout.photometric in ("YBR_ICT", "YBR_RCT") else layout.photometric
+    return imagecodecs.jpeg2k_decode(stream, numthreads=1, out=out), photometric
 
 
 def decode_rle(stream: bytes, layout: Layout) -> tuple[Samples, str]:
-    """DICOM RLE (PS3.5 annex G): one segment a byte of a sample, most significant first, sample after sample."""
-    itemsize = layout.bits_allocated // 8
-    if layout.bits_allocated % 8 or itemsize not in (1, 2, 4):
+    """DICOM RLE (PS3.5 annex G) by bedside's own kernel: imagecodecs leaves zeros where a segment is short."""
+    if layout.bits_allocated not in (8, 16, 32):
         raise CodecError(f"RLE with {layout.bits_allocated} bits allocated")
-    segments = int.from_bytes(stream[:4], "little")
-    if segments != layout.samples * itemsize:
-        raise CodecError(f"{segments} RLE segments, {layout.samples * itemsize} expected")
-    dtype = np.dtype(f"<u{itemsize}")
-    out = bytearray(layout.samples * layout.rows * layout.columns * itemsize)
-    imagecodecs.dicomrle_decode(stream, dtype, out=out)
-    planes = np.frombuffer(out, dtype).reshape(layout.samples, layout.rows, layout.columns)
-    return planes[0] if layout.samples == 1 else np.moveaxis(planes, 0, 2), layout.photometric
-
-
-def _without_transform(photometric: str) -> str:
-    return "RGB" if photometric in ("YBR_ICT", "YBR_RCT") else photometric
+    shape = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
+    out = np.empty(shape, dtype=f"<u{layout.bits_allocated // 8}")
+    _rle_kernel(stream, out, samples=layout.samples)
+    return out, layout.photometric
 
 
 CODECS: dict[str, Codec] = {
     str(codec.syntax): codec
     for codec in (
-        Codec(uid.RLELossless, "imagecodecs dicomrle", imagecodecs.imcd_version, decode_rle),
+        Codec(uid.RLELossless, "bedside", lambda: version("bedside"), decode_rle),
         Codec(uid.JPEGBaseline8Bit, "libjpeg-turbo", imagecodecs.jpeg8_version, decode_jpeg),
         Codec(uid.JPEGExtended12Bit, "libjpeg-turbo", imagecodecs.jpeg8_version, decode_jpeg),
         Codec(uid.JPEGLossless, "libjpeg-turbo", imagecodecs.jpeg8_version, decode_jpeg),
@@ -123,9 +125,9 @@ CODECS: dict[str, Codec] = {
         Codec(uid.JPEGLSNearLossless, "CharLS", imagecodecs.jpegls_version, decode_jpeg_ls),
         Codec(uid.JPEG2000Lossless, "OpenJPEG", imagecodecs.jpeg2k_version, decode_jpeg_2000),
         Codec(uid.JPEG2000, "OpenJPEG", imagecodecs.jpeg2k_version, decode_jpeg_2000),
-        Codec(uid.HTJ2KLossless, "OpenJPH", imagecodecs.htj2k_version, decode_htj2k),
-        Codec(uid.HTJ2KLosslessRPCL, "OpenJPH", imagecodecs.htj2k_version, decode_htj2k),
-        Codec(uid.HTJ2K, "OpenJPH", imagecodecs.htj2k_version, decode_htj2k),
+        Codec(uid.HTJ2KLossless, "OpenJPEG", imagecodecs.jpeg2k_version, decode_jpeg_2000),
+        Codec(uid.HTJ2KLosslessRPCL, "OpenJPEG", imagecodecs.jpeg2k_version, decode_jpeg_2000),
+        Codec(uid.HTJ2K, "OpenJPEG", imagecodecs.jpeg2k_version, decode_jpeg_2000),
     )
 }
 

@@ -1,3 +1,4 @@
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -5,6 +6,7 @@
 #include <string>
 
 #include "bedside/dicom_header.h"
+#include "bedside/dicom_rle.h"
 #include "bindings.h"
 
 namespace py = pybind11;
@@ -82,6 +84,29 @@ py::tuple scan(const py::buffer& buffer, const Wanted& wanted, std::uint64_t fil
   return py::make_tuple(name(header.status), text, values, pixels, place);
 }
 
+void rle(const py::buffer& stream, const py::array& out, std::size_t samples) {
+  if (samples == 0 || samples > 3) throw py::value_error("samples must be 1, 2 or 3");
+  const auto size = static_cast<std::size_t>(out.size());
+  const auto itemsize = static_cast<std::size_t>(out.itemsize());
+  const char kind = out.dtype().kind();
+  if ((kind != 'u' && kind != 'i') || itemsize > 4) throw py::value_error("out must have integers of 8, 16 or 32 bits");
+  if (out.dtype().byteorder() == '>') throw py::value_error("out must be little-endian");
+  if ((out.flags() & py::array::c_style) == 0 || !out.writeable() || size % samples != 0) {
+    throw py::value_error("out must be a writeable, C-contiguous array of whole pixels");
+  }
+  Py_buffer view;
+  if (PyObject_GetBuffer(stream.ptr(), &view, PyBUF_SIMPLE) != 0) throw py::error_already_set();
+  auto* target = static_cast<std::uint8_t*>(const_cast<void*>(out.data()));
+  const char* wrong = nullptr;
+  {
+    const py::gil_scoped_release release;
+    wrong = dicom::decode_rle(static_cast<const std::uint8_t*>(view.buf), static_cast<std::size_t>(view.len), target,
+                              size / samples, samples, itemsize);
+  }
+  PyBuffer_Release(&view);
+  if (wrong != nullptr) throw py::value_error(wrong);
+}
+
 }  // namespace
 
 void bind_dicom(py::module_& m) {
@@ -113,5 +138,14 @@ values : dict[int, tuple[int, int]]
 pixels : tuple[int, int, int, str] or None
     Tag (7FE0,0008/0009/0010), value offset, length (-1 if encapsulated) and VR of the pixel data.
 place : int
+)");
+  m.def(
+      "decode_rle", &rle, py::arg("stream"), py::arg("out"), py::kw_only(), py::arg("samples") = 1,
+      R"(Decode one RLE frame (PS3.5 annex G) into `out`, C-contiguous, [y, x] or [y, x, sample] integers of 8, 16 or 32 bits.
+
+Raises
+------
+ValueError
+    `out` has the wrong form, or the stream is damaged; `out` is then in part overwritten.
 )");
 }
