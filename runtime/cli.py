@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ import typer
 
 from . import console
 from .errors import BedsideError, DeliveryError
+from .geometry import ACCEPTABLE
 
 app = typer.Typer(
     name="bedside",
@@ -30,7 +32,12 @@ JsonOption = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write the answer as JSON; - is standard output.")
 ]
 AcceptOption = Annotated[
-    str, typer.Option("--accept", metavar="KIND,...", help="Go on in spite of these findings of the geometry gate.")
+    str,
+    typer.Option(
+        "--accept",
+        metavar="KIND,...",
+        help="Go on in spite of these findings of the geometry gate: " + ", ".join(sorted(ACCEPTABLE)) + ".",
+    ),
 ]
 StudyArgument = Annotated[Path, typer.Argument(help="A DICOM file, a folder of them, or a DICOMDIR.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle folder, or the name of one that ships with bedside.")]
@@ -41,18 +48,37 @@ StudyOption = Annotated[str | None, typer.Option("--study", metavar="UID", help=
 def _one_line_errors(json_file: Path | None = None) -> Iterator[None]:
     """Turn a refusal into one line on standard error, an object where JSON was asked for, and an exit code."""
     try:
+        console.require_json_target(json_file)
         yield
     except BedsideError as error:
         console.print_error(error)
-        try:
+        with suppress(DeliveryError):
+            console.require_json_target(json_file)
             console.write_json(console.describe_error(error), json_file)
-        except DeliveryError as second:
-            console.print_error(second)
         raise typer.Exit(error.exit_code) from None
 
 
 def _accepted(kinds: str) -> frozenset[str]:
-    return frozenset(kind.strip() for kind in kinds.split(",") if kind.strip())
+    accepted = frozenset(kind.strip() for kind in kinds.split(",") if kind.strip())
+    unknown = sorted(accepted - set(ACCEPTABLE))
+    if unknown:
+        raise typer.BadParameter(f"'{unknown[0]}' is none of: {', '.join(sorted(ACCEPTABLE))}", param_hint="--accept")
+    return accepted
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bedside {version('bedside')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -70,6 +96,7 @@ def run(
     """Run a bundle on a study and write DICOM SEG, SR, key images and result.json."""
     from .pipeline import run as run_study
 
+    accepted = _accepted(accept)
     with _one_line_errors(json_file):
         with console.progress_on_terminal() as progress:
             result = run_study(
@@ -77,7 +104,7 @@ def run(
                 bundle,
                 device,
                 out=out,
-                accept=_accepted(accept),
+                accept=accepted,
                 series_uid=series,
                 study_uid=study_uid,
                 threads=threads,
@@ -93,7 +120,7 @@ def devices(json_file: JsonOption = None) -> None:
     """List the devices of this host: which can be used, and what would make the others usable."""
     from .devices import list_devices
 
-    with _one_line_errors():
+    with _one_line_errors(json_file):
         found = list_devices()
         console.write_json({"devices": [asdict(device) for device in found]}, json_file)
         if str(json_file) != "-":
@@ -105,7 +132,7 @@ def doctor(json_file: JsonOption = None) -> None:
     """Examine this installation: host, kernels, devices, and every DICOM transfer syntax by decoding an image."""
     from .doctor import examine
 
-    with _one_line_errors():
+    with _one_line_errors(json_file):
         report = examine()
         console.write_json(report.to_json(), json_file)
         if str(json_file) != "-":
@@ -125,8 +152,9 @@ def study_show(
     """Show the series of a study, the geometry verdict on each, and what a bundle would select."""
     from .overview import overview
 
+    accepted = _accepted(accept)
     with _one_line_errors(json_file):
-        shown = overview(study, bundle, accept=_accepted(accept), study_uid=study_uid)
+        shown = overview(study, bundle, accept=accepted, study_uid=study_uid)
         console.write_json(shown.to_json(), json_file)
         if str(json_file) != "-":
             console.print_overview(shown)
@@ -159,7 +187,7 @@ def bundle_new(
         report = new_bundle(model, out, kind=kind, modality=modality)
         console.write_json(report, json_file)
         if str(json_file) != "-":
-            console.print_facts(f"{out} was made", report)
+            console.print_made(report)
 
 
 @bundle_app.command("import")
@@ -175,7 +203,7 @@ def bundle_import(
         report = import_bundle(source, out)
         console.write_json(report, json_file)
         if str(json_file) != "-":
-            console.print_facts(f"{out} was made", report)
+            console.print_made(report)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from .errors import BedsideError, DeliveryError, StudyRejected
+from .image import Cine, Volume
+from .select import NoSeries
 from .stopwatch import Progress as Listener
 
 if TYPE_CHECKING:
@@ -23,7 +26,12 @@ if TYPE_CHECKING:
     from .overview import Overview
     from .pipeline import Result
 
-out = Console()
+_PLAIN_WIDTH = 200
+"""Columns where the output is no terminal: a table in a log or a pipe is not folded at 80."""
+_SHOWN = 20
+"""Findings that are listed on the screen; result.json has all of them."""
+
+out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH)
 err = Console(stderr=True)
 
 STAGE_TITLES = {
@@ -39,6 +47,22 @@ STAGE_TITLES = {
     "measure": "Measuring",
     "report": "Writing and reading back",
 }
+
+
+def require_json_target(target: Path | None) -> None:
+    """Refuse a file that could not be written, before any work is done for it.
+
+    Raises
+    ------
+    DeliveryError
+        ``target`` is a folder, or lies in no folder.
+    """
+    if target is None or str(target) == "-":
+        return
+    if target.is_dir():
+        raise DeliveryError(f"{target} is a folder", mend="give a file for --json")
+    if not target.absolute().parent.is_dir():
+        raise DeliveryError(f"{target} cannot be written: no such folder", mend="choose another file")
 
 
 def write_json(payload: Mapping[str, Any], target: Path | None) -> None:
@@ -77,6 +101,8 @@ def describe_error(error: BedsideError) -> dict[str, Any]:
     }
     if isinstance(error, StudyRejected) and error.verdict is not None:
         payload["verdict"] = error.verdict.to_json()
+    if isinstance(error, NoSeries):
+        payload["selection"] = error.selection.to_json()
     return {"error": payload}
 
 
@@ -98,32 +124,47 @@ def progress_on_terminal() -> Iterator[Listener | None]:
 
         def listen(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                for earlier in tasks.values():
-                    bars.update(earlier, visible=False)
                 tasks[stage] = bars.add_task(STAGE_TITLES.get(stage, stage), total=None)
+            # Frame by frame the stages take turns: the one that counts is the one to see.
+            for name, task in tasks.items():
+                bars.update(task, visible=name == stage)
             bars.update(tasks[stage], completed=done, total=total or None)
 
         yield listen
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A plain table; cells are shown as they print."""
+    """A plain table; cells are shown as they print, a column that is empty in every row is left out."""
     table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    kept = [index for index in range(len(columns)) if not rows or any(row[index] not in (None, "") for row in rows)]
+    for index in kept:
+        # What a row is found by stays in one piece.
+        table.add_column(columns[index], overflow="fold", no_wrap=index == 0)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*("" if row[index] is None else str(row[index]) for index in kept))
     out.print(table)
     out.print()
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
-    """A title and one line a fact; lists are spread, one item a line."""
-    out.print(title, style="bold", markup=False)
+    """A title and one line a fact; a list of names is one line, a list of sentences one line each."""
+    out.print(title, style="bold", markup=False, soft_wrap=True)
     for name, value in facts.items():
-        items = value if isinstance(value, list | tuple) else [value]
+        items = list(value) if isinstance(value, list | tuple) else [value]
+        if all(" " not in str(item) for item in items):
+            items = [", ".join(str(item) for item in items)]
         for item in items:
-            out.print(f"  {name}: {item}", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"  {name.replace('_', ' ')}: {item}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_made(report: Mapping[str, Any]) -> None:
+    """A bundle that was made, and what its maker must still fill in."""
+    facts = {name: value for name, value in report.items() if name not in ("bundle", "fill_in")}
+    print_facts(f"{report['bundle']} was made", facts)
+    if report["fill_in"]:
+        out.print("Still to be filled in, then `bedside bundle check`:", style="bold", markup=False)
+    for item in report["fill_in"]:
+        out.print(f"  {item}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_devices(devices: Sequence[Device]) -> None:
@@ -142,7 +183,9 @@ def print_devices(devices: Sequence[Device]) -> None:
 
 def print_doctor(report: Report) -> None:
     """Host, packages, devices, decoders, and what is wrong."""
-    print_facts("Host", report.host)
+    host = {**report.host, "memory": f"{report.host['memory_bytes'] / 2**30:.1f} GiB"}
+    print_facts("Host", {name: value for name, value in host.items() if name != "memory_bytes"})
+    out.print()
     print_table("Packages", ("package", "version"), [(n, v or "not installed") for n, v in report.packages.items()])
     print_devices(report.devices)
     rows = [
@@ -179,7 +222,7 @@ def print_overview(shown: Overview) -> None:
             )
         )
     columns = ("series", "modality", "description", "frames x rows x columns", "kind", "geometry", "selection")
-    print_table(f"Study {shown.study.study_uid}", columns if shown.bundle else columns[:-1], rows)
+    print_table(f"Study {shown.study.study_uid}", columns, rows)
     for note in shown.study.notes:
         out.print(f"note: {note}", markup=False, soft_wrap=True)
     for skipped in shown.study.skipped:
@@ -192,19 +235,27 @@ def print_result(result: Result) -> None:
     """What was found, how long each stage took, and where the files are."""
     findings = result.findings
     if findings.kind == "segmentation":
+        place = "slice" if isinstance(result.source, Volume) else "frame" if isinstance(result.source, Cine) else ""
         lesions = [
             (
                 lesion.number,
                 lesion.name,
                 "" if lesion.volume_mm3 is None else f"{lesion.volume_mm3:.0f}",
+                "" if lesion.area_mm2 is None or lesion.volume_mm3 is not None else f"{lesion.area_mm2:.1f}",
                 _length(lesion.longest_diameter_mm, lesion.longest_diameter_px),
                 "" if lesion.mean is None else f"{lesion.mean:.0f} ± {lesion.std:.0f}",
-                lesion.key_slice + 1,
+                lesion.key_slice + 1 if place else "",
             )
             for lesion in findings.lesions
         ]
         title = f"{len(lesions)} found by {result.bundle.name} {result.bundle.version} on {result.provenance.device}"
-        print_table(title, ("no.", "finding", "volume mm³", "longest diameter", "mean ± SD", "slice"), lesions)
+        columns = ("no.", "finding", "volume mm³", "area mm²", "longest diameter", "mean ± SD", place)
+        if lesions:
+            print_table(title, columns, lesions[:_SHOWN])
+        else:
+            out.print(title, style="bold", markup=False, soft_wrap=True)
+        if len(lesions) > _SHOWN:
+            out.print(f"and {len(lesions) - _SHOWN} more, all in result.json", markup=False)
     else:
         scores = [(s.name, f"{s.probability:.3f}", "positive" if s.positive else "negative") for s in findings.scores]
         title = f"{result.bundle.name} {result.bundle.version} on {result.provenance.device}"
