@@ -55,6 +55,7 @@ class Lesion:
     """From 1, over all labels; also the segment number in the DICOM SEG."""
     name: str
     tracking_id: str
+    """Name, with the number where each part of the label is a lesion."""
     tracking_uid: str
     """From series, model and place: the same in every run that finds the same voxels."""
     voxels: int
@@ -366,7 +367,7 @@ def _measure(
         label=spec.label,
         number=number,
         name=spec.name,
-        tracking_id=f"{spec.name} {number}",
+        tracking_id=f"{spec.name} {number}" if spec.instances else spec.name,
         tracking_uid=content_uid("lesion", seed, str(spec.label), repr(box), str(part.voxels), repr(centroid)),
         voxels=part.voxels,
         volume_mm3=volume_mm3,

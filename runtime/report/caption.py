@@ -22,6 +22,8 @@ Mark = tuple[str, tuple[float, float]]
 
 WARNING = "NOT FOR DIAGNOSIS"
 WARNING_RED = (110, 0, 0)
+MIN_WIDTH = 420
+"""A narrower picture gets black sides, so that the warning can be read."""
 MAX_TEXT_LINES = 4
 """Lines below the headline."""
 
@@ -75,7 +77,9 @@ def frame(
     -------
     The whole, [y, x, 3], and which rows of it are the picture.
     """
-    height, width = picture.shape[:2]
+    height, narrow = picture.shape[:2]
+    width = max(narrow, MIN_WIDTH)
+    left = (width - narrow) // 2
     size = max(16, min(26, width // 26))
     margin, step, room = size // 2, round(size * 1.35), width - size
     small = max(14, round(size * 0.72))
@@ -85,7 +89,7 @@ def frame(
     top = step + small_step * len(text) + margin
     bottom = round(step * 2.2) + margin
     canvas = Pillow.new("RGB", (width, height + top + bottom))
-    canvas.paste(Pillow.fromarray(picture), (0, top))
+    canvas.paste(Pillow.fromarray(picture), (left, top))
     drawing = ImageDraw.Draw(canvas)
     bright = tuple(max(c, 90) for c in color)
     _write(drawing, (margin, size // 4), headline.translate(_SUPERSCRIPTS), size, bright, room)
@@ -99,7 +103,7 @@ def frame(
     for letter, (x, y) in marks:
         # A dark rim keeps the letter readable on any picture.
         drawing.text(
-            (x, y + top),
+            (x + left, y + top),
             letter,
             fill=(255, 255, 0),
             font=_font(letter, size),

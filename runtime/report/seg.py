@@ -68,10 +68,6 @@ class Segmentation:
     pixels: NDArray[np.uint8]
     """Pixel data, one dimension, even length."""
 
-    def frame_numbers(self, number: int) -> list[int]:
-        """Frame numbers, from 1, that show a lesion."""
-        return [n for n, frame in enumerate(self.frames, start=1) if frame.number in (0, number)]
-
     def write(self, file: BinaryIO) -> None:
         """Write the DICOM file."""
         first, rest = BytesIO(), DicomBytesIO()
@@ -221,7 +217,7 @@ def _segments(data: ReportInput) -> Sequence:
         spec = specs[lesion.label]
         item = Dataset()
         item.SegmentNumber = lesion.number
-        item.SegmentLabel = (lesion.tracking_id if spec.instances else spec.name)[:64]
+        item.SegmentLabel = lesion.tracking_id[:64]
         item.SegmentAlgorithmType, item.SegmentAlgorithmName = "AUTOMATIC", data.bundle.name[:64]
         item.SegmentationAlgorithmIdentificationSequence = [algorithm_item(data)]
         item.SegmentedPropertyCategoryCodeSequence = [code_of(spec.category)]

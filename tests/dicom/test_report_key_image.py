@@ -101,6 +101,15 @@ def test_the_warning_stands_below_every_picture_in_white_on_red() -> None:
             assert rows.sum() >= 10, "letters at least ten pixels high"
 
 
+def test_the_warning_is_whole_below_a_narrow_picture_too() -> None:
+    header, source = ultrasound(rows=1900, columns=40)
+    narrow = key_image.draw(report_input(header, source, np.array([[0.2, 0.8]]), classifier()))[0].pixels
+    wide = key_image.draw(classified(ultrasound, [[0.2, 0.8]]))[0].pixels
+    assert narrow.shape[1] >= 420
+    letters = [np.all(pixels[-90:-10] > 190, axis=2).any(axis=0).sum() for pixels in (narrow, wide)]
+    assert letters[0] > 0.5 * letters[1]
+
+
 def test_at_most_five_lesions_and_the_largest_first() -> None:
     series = make_ct()
     labels = np.zeros((12, 64, 64), np.uint8)

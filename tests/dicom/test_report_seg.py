@@ -106,7 +106,7 @@ def oracle(data: ReportInput, datasets: list[Dataset]) -> hd.seg.Segmentation:
         spec = specs[lesion.label]
         description = hd.seg.SegmentDescription(
             segment_number=lesion.number,
-            segment_label=lesion.tracking_id if spec.instances else spec.name,
+            segment_label=lesion.tracking_id,
             segmented_property_category=Code(spec.category.value, spec.category.scheme, spec.category.meaning),
             segmented_property_type=Code(spec.type.value, spec.type.scheme, spec.type.meaning),
             algorithm_type="AUTOMATIC",
