@@ -124,7 +124,7 @@ def progress_on_terminal() -> Iterator[Listener | None]:
 
         def listen(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(STAGE_TITLES.get(stage, stage), total=None)
+                tasks[stage] = bars.add_task(STAGE_TITLES.get(stage, stage), total=None, visible=False)
             # Frame by frame the stages take turns: the one that counts is the one to see.
             for name, task in tasks.items():
                 bars.update(task, visible=name == stage)
@@ -209,7 +209,9 @@ def print_overview(shown: Overview) -> None:
     for one in shown.series:
         series, first = one.series, one.series.frames[0]
         damaged = f"{series.damaged[0].path.name}: {series.damaged[0].reason}" if series.damaged else ""
-        verdict = "" if one.verdict is None else one.verdict.message
+        verdict = ""
+        if one.verdict is not None:
+            verdict = one.verdict.message if one.verdict.accepted else f"{one.verdict.message} ({one.verdict.mend})"
         rows.append(
             (
                 series.number,
