@@ -21,7 +21,7 @@ CODECS: dict[str, str] = {
     "": "ascii",
     "ISO_IR 6": "ascii",
     "ISO_IR 13": "shift_jis",
-    "ISO_IR 100": "latin_1",
+    "ISO_IR 100": "cp1252",
     "ISO_IR 101": "iso8859_2",
     "ISO_IR 109": "iso8859_3",
     "ISO_IR 110": "iso8859_4",
@@ -52,7 +52,7 @@ _G0 = {
 }
 _G1 = {
     b")I": "shift_jis",
-    b"-A": "latin_1",
+    b"-A": "cp1252",
     b"-B": "iso8859_2",
     b"-C": "iso8859_3",
     b"-D": "iso8859_4",
@@ -74,6 +74,8 @@ _WORD = re.compile(rb"[A-Za-z\x80-\xff]+")
 _HANZI = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _CJK = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\uac00-\ud7af\U00020000-\U0003ffff]")
 _TEXT_VRS = {"SH", "LO", "ST", "LT", "UC", "UT", "PN"}
+_LATIN_LETTERS = {*range(0xC0, 0x100), *b"\x8a\x8c\x8e\x91\x92\x9a\x9c\x9e\x9f"} - {0xD7, 0xF7}
+"""Letters of Latin-1, and the letters and apostrophes that Windows adds to it."""
 _OPEN_TO_DOUBT = {"", "ISO_IR 6", "ISO_IR 100", "ISO_IR 192", "GB18030", "GBK"}
 
 
@@ -115,11 +117,11 @@ def detect(declared: Sequence[str], values: Iterable[bytes]) -> CharacterSet:
     looks = _guess(foreign, first)
     if looks == first:
         return as_declared
-    if looks:
-        said = f"declared as '{terms[0]}'" if terms[0] else "without a declared character set"
-        name = {"GB18030": "GBK/GB18030", "ISO_IR 192": "UTF-8", "ISO_IR 100": "Latin-1"}[looks]
-        return CharacterSet(tuple(declared), (looks,), f"text {said} is {name}; read as such")
-    return as_declared
+    said = f"declared as '{terms[0]}'" if terms[0] else "without a declared character set"
+    if not looks:
+        return CharacterSet(tuple(declared), terms, f"text {said} fits no character set; what cannot be read is marked")
+    name = {"GB18030": "GBK/GB18030", "ISO_IR 192": "UTF-8", "ISO_IR 100": "Latin-1"}[looks]
+    return CharacterSet(tuple(declared), (looks,), f"text {said} is {name}; read as such")
 
 
 def decode(raw: bytes, charset: CharacterSet) -> str:
@@ -214,13 +216,27 @@ def _guess(values: list[bytes], declared: str) -> str:
         return declared if gbk is not None else ""
     if utf_8 is not None and not _is_gb2312(joined):
         return "ISO_IR 192"
-    if gbk is not None and len(_HANZI.findall(gbk)) * 2 >= sum(not c.isascii() for c in gbk):
-        words = [word for value in values for word in _WORD.findall(value) if not word.isascii()]
-        if any(not _is_latin_word(word) for word in words):
-            return "GB18030"
-    if any(0x80 <= byte < 0xA0 for byte in joined):
-        return ""
-    return "ISO_IR 100"
+    words = [word for value in values for word in _WORD.findall(value) if not word.isascii()]
+    latin = all(_is_latin_word(word) for word in words)
+    if gbk is not None and not latin and _is_chinese(gbk):
+        return "GB18030"
+    return "ISO_IR 100" if latin else ""
+
+
+def _is_chinese(text: str) -> bool:
+    """Are most characters beyond ASCII hanzi, and half of these among the 6763 that GB2312 has?"""
+    beyond = {char for char in text if not char.isascii()}
+    hanzi = {char for char in beyond if _HANZI.match(char)}
+    common = sum(1 for char in hanzi if _strictly_encodes(char))
+    return len(hanzi) * 2 >= len(beyond) and common * 2 >= len(hanzi) > 0
+
+
+def _strictly_encodes(char: str) -> bool:
+    try:
+        char.encode("gb2312")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _strictly(raw: bytes, codec: str) -> str | None:
@@ -245,17 +261,15 @@ def _is_gb2312(raw: bytes) -> bool:
 def _is_latin_word(word: bytes) -> bool:
     """Could these bytes be a word, or a unit with its sign, in Latin-1?
 
-    Letters with accents stand among plain ones (Müller, Ångström, Þóra): at least as many plain as accented. One sign
-    alone (37°C, 5µm, ±2) is no evidence of Chinese either. GB2312 hanzi come as runs of high bytes.
+    Letters with accents stand among plain ones (Müller, Ångström, Þór): at least half as many plain as accented. One
+    sign alone (37°C, 5µm, ±2) is no evidence of Chinese either. GB2312 hanzi come as runs of high bytes.
     """
     runs = _RUN.findall(word)
-    high = b"".join(runs)
-    if any(byte < 0xA0 for byte in high):
-        return False
     if max(len(run) for run in runs) == 1:
         return True
-    letters = all(byte >= 0xC0 and byte not in (0xD7, 0xF7) for byte in high)
-    return letters and len(word) - len(high) >= len(high)
+    high = b"".join(runs)
+    letters = all(byte in _LATIN_LETTERS for byte in high)
+    return letters and 2 * (len(word) - len(high)) >= len(high)
 
 
 def correct(dataset: Dataset, charset: CharacterSet) -> None:
@@ -264,7 +278,12 @@ def correct(dataset: Dataset, charset: CharacterSet) -> None:
     One defined term without code extensions is kept (GB18030 stays GB18030); everything else is declared ISO_IR 192.
     """
     terms = [normal_term(term) for term in charset.used if term]
-    kept = len(terms) == 1 and terms[0] in CODECS and not charset.used[0].upper().startswith("ISO 2022")
+    kept = (
+        len(charset.used) == 1
+        and terms != []
+        and terms[0] in CODECS
+        and not charset.used[0].upper().startswith("ISO 2022")
+    )
     _decode_dataset(dataset, charset, convert_encodings(terms if kept else list(charset.used)))
     if terms:
         dataset.SpecificCharacterSet = terms[0] if kept else "ISO_IR 192"
