@@ -17,32 +17,28 @@ Conventions, the same for every bundle:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from .components import Part, join, parts
 from .errors import BundleError, DeviceFault
-from .image import Cine, Frame, Image, UltrasoundRegion, Vector, Volume
+from .image import Cine, Frame, Image, Vector, Volume
+from .measure import Box, Grid, grid_of, longest_diameter, statistics
 from .uids import content_uid
 
 if TYPE_CHECKING:
     from .bundle import Bundle
     from .bundle_schema import ClassSpec, Code, SegmentSpec
 
-Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 Labels = NDArray[np.uint8]
 
 MAX_LESIONS = 255
 """More parts than this are no finding that a person could read (and a SEG label is a byte): the largest are kept, and
 it is said.
 """
-
-_BLOCK = 1 << 22
-"""Voxels that are looked at in one go when statistics are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,80 +120,6 @@ class Findings:
         return lookup[self.parts]
 
 
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """Where pixels lie. ``affine`` maps (z, y, x) to LPS; ``pixel`` is mm per pixel along y and x."""
-
-    affine: NDArray[np.float64] | None
-    pixel: tuple[float, float] | None
-    voxel_mm3: float | None
-    regions: tuple[UltrasoundRegion, ...] = ()
-
-    def pixel_at(self, box: Box) -> tuple[float, float] | None:
-        """The pixel size that holds all over ``box``: of the image, or of the ultrasound region it lies in."""
-        if self.pixel is not None:
-            return self.pixel
-        (_, _), (y0, y1), (x0, x1) = box
-        for region in self.regions:
-            inside = region.x0 <= x0 and x1 - 1 <= region.x1 and region.y0 <= y0 and y1 - 1 <= region.y1
-            if inside and region.data_type in (None, 1) and region.mm_per_pixel_x and region.mm_per_pixel_y:
-                return abs(region.mm_per_pixel_y), abs(region.mm_per_pixel_x)
-        return None
-
-    def lps(self, z: float, y: float, x: float) -> Vector | None:
-        if self.affine is None:
-            return None
-        left, posterior, superior = (float(v) for v in self.affine[:3, :3] @ (z, y, x) + self.affine[:3, 3])
-        return left, posterior, superior
-
-
-def plane_affine(frame: Frame) -> NDArray[np.float64] | None:
-    """The affine of one image plane, (z, y, x) to LPS mm with z along the plane's normal; None if the header lacks a
-    part.
-    """
-    if frame.position is None or frame.orientation is None or frame.spacing is None:
-        return None
-    row, column = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
-    affine = np.eye(4)
-    affine[:3, 0] = np.cross(row, column) * (frame.thickness or 1.0)
-    affine[:3, 1] = column * frame.spacing[0]
-    affine[:3, 2] = row * frame.spacing[1]
-    affine[:3, 3] = frame.position
-    return affine
-
-
-def _grid(source: Volume | Image | Cine) -> _Grid:
-    if isinstance(source, Volume):
-        _, y, x = source.spacing
-        return _Grid(source.affine, (y, x), abs(float(np.linalg.det(source.affine[:3, :3]))))
-    if isinstance(source, Image):
-        return _Grid(plane_affine(source.frame), source.frame.spacing, None, source.regions)
-    first = source.frames[0]
-    still = all(
-        (f.position, f.orientation, f.spacing) == (first.position, first.orientation, first.spacing)
-        for f in source.frames
-    )
-    affine = plane_affine(first) if still else None
-    if affine is not None:
-        affine[:3, 0] = 0.0
-    return _Grid(affine, first.spacing if still else None, None, source.regions)
-
-
-def _pixels(source: Volume | Image | Cine) -> tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]] | None:
-    """Stored values [z, y, x] with slope and intercept per slice; None for colour."""
-    if isinstance(source, Volume):
-        return source.voxels, source.slope, source.intercept
-    pixels = source.pixels[np.newaxis] if isinstance(source, Image) else source.pixels
-    if pixels.ndim != 3:
-        return None
-    slope, intercept = (np.full(len(pixels), v, np.float32) for v in (source.slope, source.intercept))
-    return pixels, slope, intercept
-
-
-def _frames(source: Volume | Image | Cine) -> tuple[Frame | None, ...]:
-    return (source.frame,) if isinstance(source, Image) else source.frames
-
-
 def find(output: NDArray[Any], source: Volume | Image | Cine, bundle: Bundle) -> Findings:
     """Turn the network's finished output into findings.
 
@@ -245,27 +167,15 @@ def _classify(output: NDArray[Any], classes: tuple[ClassSpec, ...]) -> Findings:
     return Findings("classification", scores=tuple(scores), frame_probabilities=table if several else None, notes=notes)
 
 
-@dataclass(slots=True)
-class _Part:
-    """One component: its box on the source grid, and which pixels of the box belong to it (a view of a label array)."""
-
-    spec: SegmentSpec
-    box: tuple[slice, slice, slice]
-    labels: NDArray[Any]
-    value: int
-    voxels: int
-
-    def inside(self) -> NDArray[np.bool_]:
-        return np.asarray(self.labels == self.value)
-
-
 def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle) -> Findings:
     specs = {spec.label: spec for spec in bundle.meta.result.segments}
-    grid = _grid(source)
+    grid = grid_of(source)
     notes = []
-    kept: list[_Part] = []
+    kept: list[Part] = []
     dropped: dict[str, int] = {}
-    for label, box in _boxes(labels):
+    least = {label: _least_voxels(spec, grid) for label, spec in specs.items()}
+    split = {label: spec.instances or least[label] > 1 for label, spec in specs.items()}
+    for label, found in parts(labels, split).items():
         spec = specs.get(label)
         if spec is None:
             raise BundleError(
@@ -274,16 +184,16 @@ def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle) -> F
             )
         if spec.min_volume_mm3 and grid.voxel_mm3 is None:
             notes.append(f"{spec.name}: no minimum volume was applied, the source has no volume")
-        least = spec.min_volume_mm3 / grid.voxel_mm3 if grid.voxel_mm3 else 0.0
-        parts, small = _parts(labels[box], box, spec, least)
-        if small:
-            dropped[spec.name] = small
-        kept += parts
+        large = [part for part in found if part.voxels >= least[label]]
+        if len(large) < len(found):
+            dropped[spec.name] = len(found) - len(large)
+        kept += large if spec.instances or not large else [join(large)]
     if len(kept) > MAX_LESIONS:
         largest = {id(part) for part in sorted(kept, key=lambda part: -part.voxels)[:MAX_LESIONS]}
         for part in kept:
             if id(part) not in largest:
-                dropped[part.spec.name] = dropped.get(part.spec.name, 0) + 1
+                name = specs[part.label].name
+                dropped[name] = dropped.get(name, 0) + 1
         notes.append(f"{len(kept)} parts were found; the largest {MAX_LESIONS} are reported")
         kept = [part for part in kept if id(part) in largest]
 
@@ -293,46 +203,16 @@ def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle) -> F
     for number, part in enumerate(kept, start=1):
         inside = part.inside()
         np.copyto(numbered[part.box], number, where=inside)
-        lesions.append(_measure(inside, part, number, source, grid, seed))
+        lesions.append(_measure(inside, part, specs[part.label], number, source, grid, seed))
     return Findings("segmentation", numbered, tuple(lesions), dropped=tuple(dropped.items()), notes=tuple(notes))
 
 
-def _boxes(labels: Labels) -> Iterator[tuple[int, tuple[slice, slice, slice]]]:
-    """Each label that occurs with the box around it."""
-    # Most of a volume has no label. Eight pixels at a time tell which rows have one, and only those are looked at
-    # closely.
-    rows = labels.view(np.uint64) if labels.shape[2] % 8 == 0 and labels.size else labels
-    occupied = np.argwhere(np.bitwise_or.reduce(rows, axis=2))
-    if not len(occupied):
-        return
-    (z0, y0), (z1, y1) = occupied.min(axis=0).tolist(), (occupied.max(axis=0) + 1).tolist()
-    for label, box in enumerate(ndimage.find_objects(labels[z0:z1, y0:y1]), start=1):
-        if box is not None:
-            z, y, x = box
-            yield label, (slice(z.start + z0, z.stop + z0), slice(y.start + y0, y.stop + y0), x)
+def _least_voxels(spec: SegmentSpec, grid: Grid) -> float:
+    return spec.min_volume_mm3 / grid.voxel_mm3 if grid.voxel_mm3 else 0.0
 
 
-def _parts(labels: Labels, box: tuple[slice, ...], spec: SegmentSpec, least: float) -> tuple[list[_Part], int]:
-    """The lesions of one label within its box, largest first, and how many components of less than ``least`` voxels
-    fell.
-    """
-    inside = labels == spec.label
-    if not spec.instances and least <= 1:
-        return [_Part(spec, (box[0], box[1], box[2]), inside, 1, int(np.count_nonzero(inside)))], 0
-    components, _ = ndimage.label(inside, structure=np.ones((3, 3, 3), np.int8))
-    sizes = np.bincount(components.reshape(-1))
-    sizes[0] = 0
-    large = sizes >= max(least, 1.0)
-    small = int(np.count_nonzero(sizes)) - int(np.count_nonzero(large))
-    if not spec.instances:
-        components, sizes = large[components].view(np.uint8), np.array([0, int(sizes[large].sum())])
-        large = sizes > 0
-    parts = []
-    for value, local in enumerate(ndimage.find_objects(components), start=1):
-        if large[value]:
-            place = [slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, local, strict=True)]
-            parts.append(_Part(spec, (place[0], place[1], place[2]), components[local], value, int(sizes[value])))
-    return sorted(parts, key=lambda part: (-part.voxels, [s.start for s in part.box])), small
+def _frames(source: Volume | Image | Cine) -> tuple[Frame | None, ...]:
+    return (source.frame,) if isinstance(source, Image) else source.frames
 
 
 def _seed(source: Volume | Image | Cine, bundle: Bundle) -> str:
@@ -341,9 +221,15 @@ def _seed(source: Volume | Image | Cine, bundle: Bundle) -> str:
 
 
 def _measure(
-    inside: NDArray[np.bool_], part: _Part, number: int, source: Volume | Image | Cine, grid: _Grid, seed: str
+    inside: NDArray[np.bool_],
+    part: Part,
+    spec: SegmentSpec,
+    number: int,
+    source: Volume | Image | Cine,
+    grid: Grid,
+    seed: str,
 ) -> Lesion:
-    spec, (z, y, x) = part.spec, part.box
+    z, y, x = part.box
     box: Box = ((z.start, z.stop), (y.start, y.stop), (x.start, x.stop))
     rows = np.count_nonzero(inside, axis=2)
     areas = rows.sum(axis=1)
@@ -362,7 +248,7 @@ def _measure(
     ends = ((ends[0][0] + y.start, ends[0][1] + x.start), (ends[1][0] + y.start, ends[1][1] + x.start))
     at += z.start
     first, second = grid.lps(at, *ends[0]), grid.lps(at, *ends[1])
-    mean, std, low, high = _statistics(inside, part.box, source)
+    mean, std, low, high = statistics(inside, part.box, source)
     return Lesion(
         label=spec.label,
         number=number,
@@ -386,90 +272,3 @@ def _measure(
         minimum=low,
         maximum=high,
     )
-
-
-def longest_diameter(
-    inside: NDArray[np.bool_], pixel: tuple[float, float], slices: range | tuple[int, ...]
-) -> tuple[float, int, tuple[tuple[int, int], tuple[int, int]]]:
-    """Largest distance between the centres of two pixels in one slice.
-
-    Parameters
-    ----------
-    inside
-        [z, y, x], true within the lesion.
-    pixel
-        Pixel size along y and x; the result has its unit.
-    slices
-        Which z to look at.
-
-    Returns
-    -------
-    length, z, ((y, x), (y, x))
-        The first such pair.
-    """
-    rows: NDArray[np.bool_] = np.any(inside, axis=2)
-    columns: NDArray[np.bool_] = np.any(inside, axis=1)
-    # The diagonal of a slice's box bounds its diameter, so most slices need no look at their pixels.
-    bounds = [
-        (-float(np.hypot((y[-1] - y[0]) * pixel[0], (x[-1] - x[0]) * pixel[1])), z, y)
-        for z in slices
-        if len(y := np.flatnonzero(rows[z])) and len(x := np.flatnonzero(columns[z]))
-    ]
-    best, where, ends = -1.0, 0, ((0, 0), (0, 0))
-    for bound, z, y in sorted(bounds, key=lambda one: one[:2]):
-        if -bound <= best:
-            break
-        # Only the first and last pixel of a row can be an end: every other one lies between two of its row.
-        plane = inside[z, y]
-        left, right = plane.argmax(axis=1), plane.shape[1] - 1 - plane[:, ::-1].argmax(axis=1)
-        points = np.concatenate([np.stack([y, left], axis=1), np.stack([y, right], axis=1)])
-        scaled = points * pixel
-        distance = (scaled[:, np.newaxis, 0] - scaled[:, 0]) ** 2 + (scaled[:, np.newaxis, 1] - scaled[:, 1]) ** 2
-        a, b = divmod(int(distance.argmax()), len(points))
-        length = float(np.sqrt(distance[a, b]))
-        if length > best:
-            best, where = length, z
-            ends = ((int(points[a, 0]), int(points[a, 1])), (int(points[b, 0]), int(points[b, 1])))
-    return best, where, ends
-
-
-def _statistics(
-    inside: NDArray[np.bool_], box: tuple[slice, slice, slice], source: Volume | Image | Cine
-) -> tuple[float, float, float, float] | tuple[None, None, None, None]:
-    """Mean, population standard deviation, minimum and maximum in modality units, in blocks of slices (Chan et al.
-    1979).
-    """
-    pixels = _pixels(source)
-    if pixels is None:
-        return None, None, None, None
-    stored, slope, intercept = pixels
-    z, y, x = box
-    padding = None if isinstance(source, Cine) else source.padding_value
-    count, mean, squares, low, high = 0, 0.0, 0.0, np.inf, -np.inf
-    step = max(1, _BLOCK // max(1, inside[0].size))
-    for start in range(0, len(inside), step):
-        chosen = inside[start : start + step]
-        rows = slice(z.start + start, z.start + start + len(chosen))
-        values = stored[rows, y, x]
-        if padding is not None:
-            chosen = chosen & (values != padding)
-        block = values[chosen].astype(np.float64)
-        if not len(block):
-            continue
-        scale, offset = slope[rows].astype(np.float64), intercept[rows].astype(np.float64)
-        if (scale == scale[0]).all() and (offset == offset[0]).all():
-            block *= scale[0]
-            block += offset[0]
-        else:
-            per_slice = np.count_nonzero(chosen, axis=(1, 2))
-            block *= np.repeat(scale, per_slice)
-            block += np.repeat(offset, per_slice)
-        shift = float(block.mean()) - mean
-        total = count + len(block)
-        squares += float(((block - block.mean()) ** 2).sum()) + shift**2 * count * len(block) / total
-        mean += shift * len(block) / total
-        count = total
-        low, high = min(low, float(block.min())), max(high, float(block.max()))
-    if not count:
-        return None, None, None, None
-    return mean, float(np.sqrt(squares / count)), low, high

@@ -18,8 +18,9 @@ from PIL import ImageDraw
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
-from ..findings import Lesion, plane_affine
+from ..findings import Lesion
 from ..image import Frame, Image, Volume, Window
+from ..measure import plane_affine
 from ..uids import content_uid
 from .caption import WARNING, frame, printable
 from .context import ReportInput, code_item, reference, result_dataset
