@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 EXTRAS := ort,bench,dev
 SOURCES := pyproject.toml CMakeLists.txt $(shell find runtime kernels backends models phantoms -type f -not -name '*.pyc' 2>/dev/null)
 
-.PHONY: demo test test-fast lint format bench golden clean help
+.PHONY: demo test test-fast check-kernels lint format bench clean help
 
 help:
 	@echo 'make demo    run both bundles on phantom studies on every CPU backend; open demo-out/index.html'
 	@echo 'make test    lint, type check and every test'
-	@echo 'make bench   the benchmark table of the README'
+	@echo 'make bench   run the benchmarks and put their table into the README'
+	@echo 'make check-kernels  C++ tests of the kernels: instruction sets, sanitizers, aarch64'
 	@echo 'make format  apply the formatters'
 
 # Tests, demo and benchmarks run what a user would have: the package installed, not the work tree.
@@ -44,7 +45,11 @@ format: $(VENV)/installed
 	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu')
 
 bench: $(VENV)/installed
-	$(BIN)/python -m benchmarks.all --json build/bench.json --markdown build/bench.md
+	$(BIN)/python -m benchmarks.all --json build/bench.json --readme README.md
+
+# The kernels' own tests in C++: every instruction set, sanitizers, aarch64 under qemu-user.
+check-kernels: $(VENV)/installed
+	PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python scripts/check-kernels
 
 clean:
 	rm -rf $(VENV) build demo-out
