@@ -116,10 +116,8 @@ class _Painter:
     ) -> None:
         self.body, self.blood_hu, self.edge = body, blood_hu, np.float32(1.3 * max(pixel_mm, 0.6))
         at = (np.arange(size) + 0.5) / COARSE
-        low = np.minimum(at.astype(int), size // COARSE - 1)
-        self.up = np.zeros((size, size // COARSE + 1), np.float32)
-        rows = np.arange(size)
-        self.up[rows, low], self.up[rows, low + 1] = 1 - (at - low), at - low
+        self.low = np.minimum(at.astype(int), size // COARSE - 1)
+        self.part = (at - self.low).astype(np.float32)
         tile = ndimage.gaussian_filter(rng.standard_normal((size, size), np.float32), 2.2, mode="wrap")
         tile += 0.5 * ndimage.gaussian_filter(rng.standard_normal((size, size), np.float32), 0.8, mode="wrap")
         self.texture = tile / tile.std()
@@ -136,10 +134,23 @@ class _Painter:
         columns = np.flatnonzero((field > -6).any(0))
         r = slice(max(rows[0] * COARSE - COARSE, 0), rows[-1] * COARSE + COARSE)
         c = slice(max(columns[0] * COARSE - COARSE, 0), columns[-1] * COARSE + COARSE)
-        fine = self.up[r] @ np.maximum(field, -30) @ self.up[c].T
-        cover = np.clip(fine / (edge or self.edge) + np.float32(0.5), 0, 1)
+        cover = self.refine(field, r, c)
+        cover /= edge or self.edge
+        cover += np.float32(0.5)
+        np.clip(cover, 0, 1, out=cover)
         part = image[r, c]
         part += cover * ((value if isinstance(value, float) else value[r, c]) - part)
+
+    def refine(self, field: Field, r: slice, c: slice) -> Field:
+        """Rows r and columns c of a coarse field at the pixels, by linear interpolation.
+
+        Not by a matrix product: a threaded BLAS under this class's own threads waits for itself on a busy machine, and
+        its sums differ between processors.
+        """
+        low, share = self.low[r], self.part[r, None]
+        rows = np.maximum(field[low], -30) * (1 - share) + np.maximum(field[low + 1], -30) * share
+        low, share = self.low[c], self.part[c]
+        return np.asarray(rows[:, low] * (1 - share) + rows[:, low + 1] * share, np.float32)
 
     def slice(self, k: int, out: NDArray[np.int16]) -> None:
         """Compose slice k, without vessels and noise, into ``out``."""

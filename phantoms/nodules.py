@@ -30,6 +30,8 @@ class NoduleSpec:
     """Deviation of the surface from a sphere, as a share of the radius."""
     stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
     """Relative axes along z, y, x (their product should be about 1)."""
+    spikes: int = 0
+    """Spicules: how many narrow spikes the surface has."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def draw_spec(rng: np.random.Generator, low: float = 5.0, high: float = 30.0) ->
         diameter = max(diameter, 8.0)
     stretch = np.exp(rng.normal(0, 0.12, 3))
     stretch /= np.prod(stretch) ** (1 / 3)
+    spikes = int(rng.integers(10, 32)) if kind != "soft" and diameter > 8 and rng.random() < 0.4 else 0
     return NoduleSpec(
         diameter,
         kind,
@@ -66,6 +69,7 @@ def draw_spec(rng: np.random.Generator, low: float = 5.0, high: float = 30.0) ->
         float(rng.uniform(-100, 60)),
         float(rng.uniform(0.03, 0.22)),
         (float(stretch[0]), float(stretch[1]), float(stretch[2])),
+        spikes,
     )
 
 
@@ -99,7 +103,7 @@ def insert(
         Voxels in the mask: those of which the nodule fills half or more. 0 if the nodule would not be in the volume.
     """
     radius = spec.diameter_mm / 2
-    reach = [radius * s * 1.5 + 3 * blur_mm + 1 for s in spec.stretch]
+    reach = [radius * s * (1.9 if spec.spikes else 1.5) + 3 * blur_mm + 1 for s in spec.stretch]
     window, axes = [], []
     for c, step, r, n in zip(center, spacing, reach, voxels.shape, strict=True):
         first, last = max(int(c - r / step), 0), min(int(c + r / step) + 2, n)
@@ -111,6 +115,12 @@ def insert(
     z, y, x = (a / np.float32(s) for a, s in zip(axes, spec.stretch, strict=True))
     r = np.sqrt((z * z)[:, None, None] + (y * y)[:, None] + x * x)
     surface = smooth_noise(rng, r.shape, (4, 4, 4)) * np.float32(spec.lobulation * 0.6)
+    for _ in range(spec.spikes):
+        way = rng.standard_normal(3)
+        way /= np.linalg.norm(way)
+        along = ((z * way[0])[:, None, None] + (y * way[1])[:, None] + x * way[2]) / (r + np.float32(1e-3))
+        narrow = np.float32(rng.uniform(0.004, 0.02))
+        surface += np.float32(rng.uniform(0.15, 0.65)) * np.exp((along.astype(np.float32) - 1) / narrow)
     inside = (np.float32(radius) * (1 + surface) - r).astype(np.float32)
 
     edge = blur_mm if spec.kind != "soft" else max(blur_mm, 0.35 * radius)

@@ -21,6 +21,7 @@ from bedside.phantoms import (
     write_chest_ct,
     write_study,
 )
+from bedside.phantoms.nodules import insert
 
 SPECS = (
     NoduleSpec(18.0, "solid", "parenchyma", 30.0),
@@ -159,3 +160,14 @@ def test_description_writes_the_study_it_names(tmp_path: Path) -> None:
         write_study({"phantom": {"kind": "knee"}}, tmp_path)
     with pytest.raises(ValueError, match="colour"):
         write_study({"phantom": {"kind": "breast_us", "colour": 1}}, tmp_path)
+
+
+def test_spicules_stand_out_of_the_nodule() -> None:
+    def surface(spikes: int) -> float:
+        hu, mask = np.full((50, 50, 50), -860, np.int16), np.zeros((50, 50, 50), np.uint8)
+        spec = NoduleSpec(24.0, "solid", "parenchyma", 20.0, spikes=spikes)
+        insert(hu, (25.0, 25.0, 25.0), (1.0, 1.0, 1.0), spec, np.random.default_rng(1), mask)
+        far = np.linalg.norm(np.argwhere(mask) - 25.0, axis=1)
+        return float(far.max())
+
+    assert surface(20) > 1.2 * surface(0)
