@@ -30,17 +30,21 @@ def make_bright(
     instances: bool = False,
     min_frames: int | None = None,
     finding: str = "高亮区",
+    axes: str = "xyz",
+    look: tuple[int, ...] | None = None,
 ) -> Path:
     """Write a bundle whose network compares the mean of the channels, scaled from ``low``..``high``, with ``level``.
 
     As a segmentation it marks each voxel above the level (two logits, argmax); as a classification (``classes``) it
-    gives the softmax of the picture's mean against the level: class 1 is bright.
+    gives the softmax of the picture's mean against the level: class 1 is bright. With ``look`` the voxel that it looks
+    at lies so many array indices (-1, 0 or 1 an axis) beside the one it marks: such a network shows which way round
+    the array was that it saw.
     """
     kind = "classification" if classes else "segmentation"
     share = (level - low) / (high - low)
     (root / "configs").mkdir(parents=True)
     (root / "models").mkdir()
-    _write_network(root / "models" / "model.onnx", rank, channels, share, pooled=classes)
+    _write_network(root / "models" / "model.onnx", rank, channels, share, pooled=classes, look=look)
     digest = hashlib.sha256((root / "models" / "model.onnx").read_bytes()).hexdigest()
     tensor = {"type": "image", "format": "magnitude", "dtype": "float32", "spatial_shape": ["*"] * rank}
     part = {"label": 1, "name": "Bright", "category": STRUCTURE, "type": BONE, "instances": instances}
@@ -58,6 +62,7 @@ def make_bright(
             "files": {"models/model.onnx": digest},
             "input": {
                 "kind": "volume" if rank == 3 else "image",
+                "axes": axes,
                 "photometric": "rgb" if channels == 3 else "monochrome",
             },
             "accepts": {"modality": [modality], "min_frames": min_frames},
@@ -89,14 +94,19 @@ def make_bright(
     return root
 
 
-def _write_network(path: Path, rank: int, channels: int, share: float, *, pooled: bool) -> None:
+def _write_network(
+    path: Path, rank: int, channels: int, share: float, *, pooled: bool, look: tuple[int, ...] | None
+) -> None:
     onnx = pytest.importorskip("onnx")
     numpy_helper, helper = onnx.numpy_helper, onnx.helper
     slope = np.array([-1.0, 1.0], np.float32)[:, np.newaxis] * np.full(channels, 1 / channels, np.float32)
-    weight = slope.reshape(2, channels, *[1] * rank)
+    weight = np.zeros((2, channels, *[3] * rank), np.float32)
+    at = tuple(1 + step for step in look) if look else (1,) * rank
+    weight[(slice(None), slice(None), *at)] = slope
     bias = np.array([share, -share], np.float32)
     axes = ["x", "y", "z"][:rank]
-    nodes = [helper.make_node("Conv", ["image", "weight", "bias"], ["map" if pooled else "pred"])]
+    pads = [1] * (2 * rank)
+    nodes = [helper.make_node("Conv", ["image", "weight", "bias"], ["map" if pooled else "pred"], pads=pads)]
     if pooled:
         nodes.append(helper.make_node("GlobalAveragePool", ["map"], ["mean"]))
         nodes.append(helper.make_node("Flatten", ["mean"], ["pred"]))

@@ -64,7 +64,8 @@ def upright_stacks() -> Iterator[Stack]:
 
 def centre_of(box: int) -> NDArray[np.float64]:
     """LPS mm."""
-    return ORIGIN + np.mean(BOXES[box], axis=1)
+    centre: NDArray[np.float64] = ORIGIN + np.array(BOXES[box]).mean(axis=1)
+    return centre
 
 
 def volume_of(box: int) -> float:
@@ -77,31 +78,35 @@ def make_marked(
     stack: Stack = AXIAL,
     *,
     boxes: int = len(BOXES),
+    pixel: tuple[float, float] = (PIXEL, PIXEL),
+    tilt_mm: float = 0.0,
     edit: Callable[[Dataset], None] | None = None,
 ) -> list[Dataset]:
     """Write the series; file names and instance numbers are shuffled. Returns the slices in their order in space.
 
     An oblique stack is cut around the centre of the region, as wide as it takes to hold all of it. Only the first
-    ``boxes`` boxes are there; ``edit`` changes each slice's header before it is written.
+    ``boxes`` boxes are there; ``edit`` changes each slice's header before it is written. ``pixel`` is mm between rows
+    and between columns; ``tilt_mm`` moves each slice so much further along its columns than the one before it, as a
+    tilted gantry does.
     """
     row, column = np.array(stack.row), np.array(stack.column)
     normal = np.cross(row, column) * (1 if stack.forward else -1)
     diagonal = float(np.linalg.norm(EXTENT))
     width, height, depth = (float(abs(v) @ EXTENT) if stack.upright else diagonal for v in (row, column, normal))
-    columns, rows, slices = round(width / PIXEL), round(height / PIXEL), int(np.ceil(depth / STEP))
+    columns, rows, slices = round(width / pixel[1]), round(height / pixel[0]), int(np.ceil(depth / STEP))
     first = (
         ORIGIN
         + EXTENT / 2
-        - row * (columns - 1) * PIXEL / 2
-        - column * (rows - 1) * PIXEL / 2
-        - normal * (slices - 1) * STEP / 2
+        - row * (columns - 1) * pixel[1] / 2
+        - column * (rows - 1) * pixel[0] / 2
+        - (normal * STEP + column * tilt_mm) * (slices - 1) / 2
     )
-    datasets = make_ct(slices=slices, size=8, step=STEP, spacing=(PIXEL, PIXEL)).datasets
+    datasets = make_ct(slices=slices, size=8, step=STEP, spacing=pixel).datasets
     shuffled = np.random.default_rng(5).permutation(slices)
     y, x = np.mgrid[:rows, :columns]
     for z, ds in enumerate(datasets):
-        corner = first + z * STEP * normal
-        place = corner + x[..., np.newaxis] * PIXEL * row + y[..., np.newaxis] * PIXEL * column - ORIGIN
+        corner = first + z * (normal * STEP + column * tilt_mm)
+        place = corner + x[..., np.newaxis] * pixel[1] * row + y[..., np.newaxis] * pixel[0] * column - ORIGIN
         hu = np.full((rows, columns), LOW_HU)
         for box in BOXES[:boxes]:
             inside = [(place[..., axis] > low) & (place[..., axis] < high) for axis, (low, high) in enumerate(box)]

@@ -17,6 +17,7 @@ from pydicom import dcmread
 from scipy import ndimage
 
 from bedside.runtime import Result, StudyRejected, load_bundle, run
+from bedside.runtime.image import Image as Source
 from tests.dicom.make_photograph import CHINESE_NAME, encode_jpeg, make_photograph
 
 SIZE = 512
@@ -106,6 +107,7 @@ def test_compressed_photograph_as_the_camera_stored_it(
     path = make_photograph(tmp_path / "photo.dcm", pixels, modality=modality, jpeg=jpeg.read_bytes())
     assert dcmread(path).PhotometricInterpretation == "YBR_FULL_422"
     again = run(path, lwnet)
+    assert isinstance(again.source, Source)
     assert again.source.pixels.shape == pixels.shape
     assert np.abs(again.source.pixels.astype(int) - pixels).mean() < 0.5
     assert dice(found(again), expected) > 0.99
