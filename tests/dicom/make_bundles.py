@@ -101,8 +101,8 @@ def _write_network(
     numpy_helper, helper = onnx.numpy_helper, onnx.helper
     slope = np.array([-1.0, 1.0], np.float32)[:, np.newaxis] * np.full(channels, 1 / channels, np.float32)
     weight = np.zeros((2, channels, *[3] * rank), np.float32)
-    at = tuple(1 + step for step in look) if look else (1,) * rank
-    weight[(slice(None), slice(None), *at)] = slope
+    at: tuple[Any, ...] = (slice(None), slice(None), *(1 + step for step in look or (0,) * rank))
+    weight[at] = slope
     bias = np.array([share, -share], np.float32)
     axes = ["x", "y", "z"][:rank]
     pads = [1] * (2 * rank)
