@@ -121,21 +121,22 @@ def run(
         series = selection.chosen
         assert series is not None  # a study without one was refused
         series.require_whole()
+    verdict: geometry.Verdict | None = None
+    if bundle.meta.input.kind == "volume":
+        with clock.stage("geometry"):
+            verdict = geometry.check(series.frames, accept)
+            verdict.require(selection.labels[series.uid])
     with clock.stage("open"):
         program = open_program(bundle.model_path, device, Options(threads=threads, in_flight=2))
     try:
-        verdict: geometry.Verdict | None = None
-        if bundle.meta.input.kind == "volume":
-            with clock.stage("geometry"):
-                verdict = geometry.check(series.frames, accept)
-                verdict.require(selection.labels[series.uid])
-            volume = _read_volume(series, verdict, threads, clock, progress)
-            source: Volume | Image | Cine = volume
+        source: Volume | Image | Cine
+        if verdict is not None:
+            source = volume = _read_volume(series, verdict, threads, clock, progress)
             output = _volume(program, bundle, volume, threads, clock, progress)
         else:
             with clock.stage("decode"):
-                source = _read_planes(series, threads, progress)
-            output = _planes(program, bundle, source, threads, clock, progress)
+                source = planes = _read_planes(series, threads, progress)
+            output = _planes(program, bundle, planes, threads, clock, progress)
         provenance = _provenance(program, study, series, selection, verdict)
     finally:
         program.close()
