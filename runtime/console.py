@@ -135,13 +135,14 @@ def progress_on_terminal() -> Iterator[Listener | None]:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A plain table; cells are shown as they print, a column that is empty in every row is left out."""
-    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+    table = Table(show_edge=False, pad_edge=False)
     kept = [index for index in range(len(columns)) if not rows or any(row[index] not in (None, "") for row in rows)]
     for index in kept:
         # What a row is found by stays in one piece.
         table.add_column(columns[index], overflow="fold", no_wrap=index == 0)
     for row in rows:
         table.add_row(*("" if row[index] is None else str(row[index]) for index in kept))
+    out.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
     out.print(table)
     out.print()
 

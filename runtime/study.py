@@ -259,7 +259,7 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
         patients = len({_patient(header) for header in found.headers})
         whose = f" of {patients} patients" if patients > 1 else ""
         raise StudyRejected(
-            f"'{root}' holds {len(studies)} studies{whose}: {listed}", mend="name one: --study UID (study_uid=)"
+            f"'{root}' holds {len(studies)} studies{whose}: {listed}", mend="name one with --study UID"
         )
     else:
         images = found.headers
