@@ -108,7 +108,7 @@ def load_bundle(path: Path | str) -> Bundle:
     except BundleError as error:
         if unpacked:
             unpacked.cleanup()
-        raise BundleError(f"bundle {path.name}: {error.message}", mend=error.mend) from None
+        raise BundleError(f"bundle {path.resolve().name}: {error.message}", mend=error.mend) from None
 
 
 def _shipped(path: Path | str) -> Path:

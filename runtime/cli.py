@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -208,6 +209,10 @@ def bundle_import(
 
 def main() -> None:
     """Entry point of the ``bedside`` program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal in GBK or plain ASCII cannot show every character: it shows '?' and the run goes on.
+            stream.reconfigure(errors="replace")
     try:
         app()
     except KeyboardInterrupt:

@@ -75,12 +75,13 @@ def write_json(payload: Mapping[str, Any], target: Path | None) -> None:
     """
     if target is None:
         return
-    text = json.dumps(payload, ensure_ascii=False, indent=2)
     if str(target) == "-":
-        sys.stdout.write(text + "\n")
+        # Where standard output is not Unicode, JSON's own escapes keep every character.
+        unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+        sys.stdout.write(json.dumps(payload, ensure_ascii=not unicode, indent=2) + "\n")
         return
     try:
-        target.write_text(text + "\n", encoding="utf-8")
+        target.write_text(json.dumps(payload, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise DeliveryError(f"{target} cannot be written: {error.strerror}", mend="choose another file") from error
 

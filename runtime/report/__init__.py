@@ -58,7 +58,7 @@ def require_writable(out: Path) -> None:
     """
     try:
         place = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
-        if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise DeliveryError(f"the results cannot be written to {out}: {_reason(error)}", mend=_mend(error)) from error

@@ -241,7 +241,7 @@ def test_unknown_device(ct: Path, call: Callable[..., Result]) -> None:
 
 def test_output_is_a_file(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("keep me")
-    refused(call(ct, out=tmp_path / "taken"), DELIVERY, "taken")
+    refused(call(ct, out=tmp_path / "taken"), DELIVERY, "taken", "is a file")
     assert (tmp_path / "taken").read_text() == "keep me"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -227,6 +228,26 @@ def test_nothing_is_drawn_where_nobody_watches(bright_bundle: Path, marked: Path
     assert done.stderr == b""
     assert b"\x1b" not in done.stdout
     assert "mm³" in done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk"])
+def test_a_terminal_without_unicode(encoding: str, bright_bundle: Path, tmp_path: Path) -> None:
+    """What it cannot show becomes '?'; JSON loses nothing."""
+    make_marked(tmp_path / "ct", edit=lambda ds: setattr(ds, "SeriesDescription", "肺窗 ³"))
+    program = Path(sys.executable).parent / "bedside"
+    if not program.exists():
+        pytest.skip("the program 'bedside' is not beside this Python: pip install .")
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for arguments in (
+        ("run", bright_bundle, tmp_path / "ct", "-o", tmp_path / "out"),
+        ("study", "show", tmp_path / "ct"),
+    ):
+        done = subprocess.run([program, *arguments], capture_output=True, timeout=60, env=environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert ("肺窗 ?" if encoding == "gbk" else "?? ?") in done.stdout.decode(encoding)
+    command = [program, "study", "show", tmp_path / "ct", "--json", "-"]
+    printed = subprocess.run(command, capture_output=True, timeout=60, env=environment).stdout
+    assert json.loads(printed.decode(encoding))["series"][0]["description"] == "肺窗 ³"
 
 
 def test_progress_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
