@@ -16,6 +16,7 @@ from bedside.backends.contract import Array, Options, Program
 from . import geometry
 from .bundle import Bundle, load_bundle
 from .devices import open_program
+from .errors import DeviceUnavailable
 from .findings import Findings, find
 from .image import Cine, Image, Volume
 from .inferer import infer, infer_cine
@@ -109,6 +110,11 @@ def run(
     """
     clock = Stopwatch(progress)
     if out is not None:
+        if device == "null":
+            raise DeviceUnavailable(
+                "device null computes nothing, so its results may not be written into a patient's study",
+                mend="choose another device, or call run() without out to measure",
+            )
         require_writable(Path(out))
     if not isinstance(bundle, Bundle):
         with clock.stage("bundle"):

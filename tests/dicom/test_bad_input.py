@@ -239,6 +239,11 @@ def test_unknown_device(ct: Path, call: Callable[..., Result]) -> None:
     refused(call(ct, "--device", "cuda:7"), DEVICE, "cuda:7")
 
 
+def test_the_device_that_computes_nothing_writes_nothing(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    refused(call(ct, "--device", "null"), DEVICE, "null", "computes nothing")
+    assert not (tmp_path / "out").exists()
+
+
 def test_output_is_a_file(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("keep me")
     refused(call(ct, out=tmp_path / "taken"), DELIVERY, "taken", "is a file")
