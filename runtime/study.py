@@ -258,9 +258,7 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
         listed = ", ".join(f"{uid} ({_summary(headers)})" for uid, headers in sorted(studies.items()))
         patients = len({_patient(header) for header in found.headers})
         whose = f" of {patients} patients" if patients > 1 else ""
-        raise StudyRejected(
-            f"'{root}' holds {len(studies)} studies{whose}: {listed}", mend="name one with --study UID"
-        )
+        raise StudyRejected(f"'{root}' holds {len(studies)} studies{whose}: {listed}", mend="name one with --study UID")
     else:
         images = found.headers
     patients_of: dict[tuple[bytes, bytes], Header] = {}
