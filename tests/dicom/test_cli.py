@@ -218,12 +218,8 @@ def test_named_series_and_study(bright_bundle: Path, marked: Path, tmp_path: Pat
 
 def test_nothing_is_drawn_where_nobody_watches(bright_bundle: Path, marked: Path, tmp_path: Path) -> None:
     """As a program of its own, its streams piped: no progress, no escape sequences, nothing on standard error."""
-    program = Path(sys.executable).parent / "bedside"
-    if not program.exists():
-        pytest.skip("the program 'bedside' is not beside this Python: pip install .")
-    done = subprocess.run(
-        [program, "run", bright_bundle, marked, "-o", tmp_path / "out"], capture_output=True, timeout=60
-    )
+    command = [_program(), "run", bright_bundle, marked, "-o", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 0
     assert done.stderr == b""
     assert b"\x1b" not in done.stdout
@@ -231,23 +227,26 @@ def test_nothing_is_drawn_where_nobody_watches(bright_bundle: Path, marked: Path
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "gbk"])
-def test_a_terminal_without_unicode(encoding: str, bright_bundle: Path, tmp_path: Path) -> None:
+def test_a_terminal_without_unicode(encoding: str, tmp_path: Path) -> None:
     """What it cannot show becomes '?'; JSON loses nothing."""
     make_marked(tmp_path / "ct", edit=lambda ds: setattr(ds, "SeriesDescription", "肺窗 ³"))
+    command = [_program(), "study", "show", str(tmp_path / "ct"), *(["--json", "-"] if encoding == "ascii" else [])]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(command, capture_output=True, timeout=60, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    shown = done.stdout.decode(encoding)
+    if encoding == "ascii":
+        assert json.loads(shown)["series"][0]["description"] == "肺窗 ³"
+    else:
+        assert "肺窗 ?" in shown
+
+
+def _program() -> str:
+    """The installed program, for what only a process of its own shows."""
     program = Path(sys.executable).parent / "bedside"
     if not program.exists():
         pytest.skip("the program 'bedside' is not beside this Python: pip install .")
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    for arguments in (
-        ("run", bright_bundle, tmp_path / "ct", "-o", tmp_path / "out"),
-        ("study", "show", tmp_path / "ct"),
-    ):
-        done = subprocess.run([program, *arguments], capture_output=True, timeout=60, env=environment)
-        assert (done.returncode, done.stderr) == (0, b"")
-    assert ("肺窗 ?" if encoding == "gbk" else "?? ?") in done.stdout.decode(encoding)
-    command = [program, "study", "show", tmp_path / "ct", "--json", "-"]
-    printed = subprocess.run(command, capture_output=True, timeout=60, env=environment).stdout
-    assert json.loads(printed.decode(encoding))["series"][0]["description"] == "肺窗 ³"
+    return str(program)
 
 
 def test_progress_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
