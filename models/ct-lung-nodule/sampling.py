@@ -132,7 +132,7 @@ def real_half(folder: Path, side: str) -> Scan:
 def draw_patch(scan: Scan, size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """One augmented patch, scaled to 0..1, and its truth; two in three carry nodules."""
     kind = rng.random()
-    pool = scan.spots if kind < 0.75 else scan.bright
+    pool = scan.spots if kind < 0.66 else scan.bright
     center = pool[rng.integers(len(pool))]
     if kind > 0.95:
         center = np.array([rng.integers(n) for n in scan.hu.shape])
@@ -148,7 +148,7 @@ def draw_patch(scan: Scan, size: int, rng: np.random.Generator) -> tuple[NDArray
     hu[tuple(target)], lung[tuple(target)] = scan.hu[tuple(source)], scan.lung[tuple(source)]
 
     mask = np.zeros(hu.shape, np.uint8)
-    if kind < 0.68:
+    if kind < 0.62:
         for _ in range(int(rng.choice([1, 1, 2, 3]))):
             add_nodule(hu, mask, lung, rng, scan.grain)
     image = hu.astype(np.float32)

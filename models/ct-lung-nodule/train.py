@@ -18,7 +18,6 @@ from network import NoduleNet
 from sampling import Scan, draw_patch, phantom_scan, real_half
 from torch.nn import functional
 
-TRAIN_SEEDS = range(100, 112)
 CHECK_SEEDS = range(200, 202)
 
 
@@ -63,6 +62,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=35.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--resume", type=Path, help="weights to go on from")
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--phantoms", type=int, nargs=2, default=[100, 112], help="range of phantom seeds")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--patch", type=int, default=48)
     options = parser.parse_args()
@@ -72,16 +74,19 @@ def main() -> None:
 
     begin = time.monotonic()
     scans = [real_half(options.data / "ct-chest-60", "left")]
-    for seed in TRAIN_SEEDS:
+    for seed in range(*options.phantoms):
         scans.append(phantom_scan(seed))
         print(scans[-1].name, scans[-1].hu.shape, f"{time.monotonic() - begin:.0f} s", flush=True)
-    weights = np.array([0.35] + [0.65 / len(TRAIN_SEEDS)] * len(TRAIN_SEEDS))
+    weights = np.array([0.35] + [0.65 / (len(scans) - 1)] * (len(scans) - 1))
     rng = np.random.default_rng([options.seed, 99])
     checks = [phantom_scan(s) for s in CHECK_SEEDS]
     held = [draw_patch(checks[i % len(checks)], 64, rng) for i in range(24)]
 
-    net = NoduleNet().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-4)
+    net = NoduleNet()
+    if options.resume:
+        net.load_state_dict(torch.load(options.resume, weights_only=True))
+    net = net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    optimiser = torch.optim.AdamW(net.parameters(), options.rate, weight_decay=1e-4)
     log, step, running = [], 0, 0.0
     start = time.monotonic()
     limit = options.minutes * 60
@@ -90,7 +95,7 @@ def main() -> None:
         if spent >= 1:
             break
         for group in optimiser.param_groups:
-            group["lr"] = 3e-3 * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * np.cos(np.pi * spent)) + 1e-5
+            group["lr"] = options.rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * np.cos(np.pi * spent)) + 1e-5
         net.train()
         loss = loss_of(net(image.contiguous(memory_format=torch.channels_last_3d)), truth)
         optimiser.zero_grad()
@@ -98,7 +103,7 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         step += 1
-        running = 0.98 * running + 0.02 * float(loss)
+        running = 0.98 * running + 0.02 * float(loss.detach())
         if step % 200 == 0:
             net.eval()
             overlap = total = 0.0
