@@ -131,6 +131,9 @@ CODECS: dict[str, Codec] = {
     )
 }
 
+LOSSY = {str(syntax) for syntax in (uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000, uid.HTJ2K)}
+"""Transfer syntaxes whose streams may be lossy, with more bits than Bits Stored."""
+
 PLAIN = (
     str(uid.ImplicitVRLittleEndian),
     str(uid.ExplicitVRLittleEndian),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,27 +17,49 @@ from .instance import Instance, syntax_name
 RLE = "1.2.840.10008.1.2.5"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
+DIRECT = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
+"""Plain pixels in little-endian order."""
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 Pixels = NDArray[Any]
+
+_DTYPES = {
+    (signed, bits): np.dtype(f"{'i' if signed else 'u'}{bits // 8}") for signed in (0, 1) for bits in (8, 16, 32)
+}
 
 
 class DecodeError(Exception):
     """Why a frame cannot be read: one line; the caller adds the file's name."""
 
 
+def is_direct(instance: Instance, dtype: np.dtype[Any]) -> bool:
+    """Are the gray frames in the file as an array of ``dtype`` holds them, so that they need only be read?"""
+    return (
+        instance.transfer_syntax in DIRECT
+        and sys.byteorder == "little"
+        and instance.samples == 1
+        and dtype.kind in "iu"
+        and frame_dtype(instance) == dtype
+        and instance.bits_allocated == 8 * dtype.itemsize
+    )
+
+
 def frame_dtype(instance: Instance) -> np.dtype[Any]:
     """The array type of an instance's gray values: as wide as Bits Allocated, signed as Pixel Representation says."""
     if instance.pixels[0] == FLOAT_PIXELS:
         return np.dtype(np.float32)
-    return np.dtype(f"{'i' if instance.signed else 'u'}{max(1, min(instance.bits_allocated, 32) // 8)}")
+    return _DTYPES[instance.signed, max(8, min(instance.bits_allocated, 32))]
 
 
 class Source:
     """One instance with its file open.
 
+    Several threads may read its frames at once.
+
     Raises
     ------
+    HeaderError
+        The palette cannot be used.
     DecodeError
         The transfer syntax or the pixel description is not supported, or bytes that the header promises are missing.
     """
@@ -46,7 +67,7 @@ class Source:
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self._descriptor = -1
-        self._refuse_unsupported()
+        refuse_unsupported(instance)
         try:
             self._descriptor = os.open(instance.path, os.O_RDONLY | os.O_CLOEXEC)
             self._size = os.fstat(self._descriptor).st_size
@@ -56,9 +77,13 @@ class Source:
         try:
             if instance.transfer_syntax == DEFLATED:
                 self._inflate()
-            if not instance.encapsulated:
-                self._require_bytes()
-        except DecodeError:
+            if instance.encapsulated:
+                self._frames = self._locate()
+            else:
+                require_bytes(instance, self._size)
+            if instance.photometric == "PALETTE COLOR":
+                self._palette = luts.palette(read_dataset(instance.path))
+        except (DecodeError, HeaderError):
             self.close()
             raise
 
@@ -77,13 +102,13 @@ class Source:
             stored = samples if samples.dtype == dtype else _as_stored(samples, dtype)
             if out.dtype == dtype:
                 out[...] = stored
-                self._settle_bits(out)
+                settle_bits(instance, out)
                 return
             stored = np.ascontiguousarray(stored)
         elif out.dtype == dtype and out.flags.c_contiguous:
             self._read_plain(number, out.reshape(-1).view(np.uint8).data)
             self._to_host_order(out)
-            self._settle_bits(out)
+            settle_bits(instance, out)
             return
         else:
             stored = np.empty(out.shape, dtype=dtype)
@@ -91,7 +116,7 @@ class Source:
             self._to_host_order(stored)
         if not stored.flags.writeable:
             stored = stored.copy()
-        self._settle_bits(stored)
+        settle_bits(instance, stored)
         out[...] = stored
 
     def read_rgb(self, number: int, out: NDArray[np.uint8]) -> None:
@@ -114,8 +139,7 @@ class Source:
         else:
             ybr_to_rgb(samples, out)
 
-    @cached_property
-    def _frames(self) -> list[list[Extent]]:
+    def _locate(self) -> list[list[Extent]]:
         instance = self.instance
         one_fragment = instance.transfer_syntax == RLE
         try:
@@ -125,25 +149,6 @@ class Source:
         except EncapsulationError as error:
             raise DecodeError(str(error)) from error
 
-    @cached_property
-    def _palette(self) -> tuple[int, NDArray[np.uint8]]:
-        return luts.palette(read_dataset(self.instance.path))
-
-    def _refuse_unsupported(self) -> None:
-        instance = self.instance
-        syntax = instance.transfer_syntax
-        if syntax not in decoders.PLAIN and syntax not in decoders.CODECS:
-            raise DecodeError(f"the transfer syntax {syntax_name(syntax)} is not supported")
-        if instance.encapsulated != (syntax not in decoders.PLAIN):
-            raise DecodeError(f"the pixel data does not have the form of its transfer syntax {syntax_name(syntax)}")
-        if instance.pixels[0] == DOUBLE_PIXELS:
-            raise DecodeError("Double Float Pixel Data is not supported")
-        if instance.bits_allocated not in (8, 16, 32):
-            raise DecodeError(f"{instance.bits_allocated} Bits Allocated are not supported")
-        known = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLOURS)
-        if instance.photometric not in known:
-            raise DecodeError(f"the photometric interpretation {shown(instance.photometric)} is not supported")
-
     def _inflate(self) -> None:
         content = os.pread(self._descriptor, self._size, 0)
         try:
@@ -151,18 +156,6 @@ class Source:
         except HeaderError as error:
             raise DecodeError(str(error)) from error
         self._size = len(self._inflated)
-
-    def _require_bytes(self) -> None:
-        """The header's size, compared with the bytes that are there, before anything is read."""
-        instance = self.instance
-        _, offset, length, _ = instance.pixels
-        need = instance.frames * instance.frame_bytes
-        if length < need:
-            raise DecodeError(f"the pixel data has {length} bytes, its header asks for {need}")
-        if offset + need > self._size:
-            raise DecodeError(
-                f"the file is truncated: {max(0, self._size - offset)} of {need} bytes of pixel data are there"
-            )
 
     def _read_plain(self, number: int, buffer: memoryview) -> None:
         """The bytes of a frame as the file has them, bytes in big-endian words put in order."""
@@ -229,48 +222,94 @@ class Source:
             return np.moveaxis(raw.reshape(3, rows, columns), 0, 2)
         return raw.reshape(rows, columns, 3)
 
-    def _settle_bits(self, stored: Pixels) -> None:
-        """Make the bits above High Bit those of the sign, or zero (PS3.5 8.1.1), in place.
 
-        Values that use bits the header says are unused are refused, unless it declares overlays there (retired,
-        PS3.5-2004 8.1.2) or they are all the padding value: the header is wrong, and masking would wrap values around.
-        """
-        instance = self.instance
-        bits, width = instance.bits_stored, stored.dtype.itemsize * 8
-        if stored.dtype.kind == "f" or bits >= width:
-            return
-        shift = instance.high_bit + 1 - bits
-        if shift:
-            stored >>= shift
-        low, high = int(stored.min()), int(stored.max())
-        if instance.signed:
-            if low >= -(1 << (bits - 1)) and high < 1 << (bits - 1):
-                return
-            if low >= 0 and high < 1 << bits:
-                _extend_sign(stored, bits)
-                return
-            beyond = (stored < -(1 << (bits - 1))) | (stored >= 1 << (bits - 1))
-        else:
-            if high < 1 << bits:
-                return
-            beyond = stored >= 1 << bits
-        if instance.padding_value is not None and bool((stored[beyond] == instance.padding_value).all()):
-            return
-        if not self._overlay_in_unused_bits:
-            raise DecodeError(f"pixel values from {low} to {high} do not fit the {bits} Bits Stored of the header")
-        if instance.signed:
-            _extend_sign(stored, bits)
-        else:
-            stored &= (1 << bits) - 1
+def refuse_unsupported(instance: Instance) -> None:
+    """Refuse, by name, a transfer syntax or pixel description that nothing here reads.
 
-    @cached_property
-    def _overlay_in_unused_bits(self) -> bool:
-        try:
-            dataset = read_dataset(self.instance.path)
-        except HeaderError:
-            return False
-        planes = (0x60000000 + (group << 16) for group in range(0, 32, 2))
-        return any((base | 0x0102) in dataset and (base | 0x3000) not in dataset for base in planes)
+    Raises
+    ------
+    DecodeError
+        It is not supported.
+    """
+    syntax = instance.transfer_syntax
+    if syntax not in decoders.PLAIN and syntax not in decoders.CODECS:
+        raise DecodeError(f"the transfer syntax {syntax_name(syntax)} is not supported")
+    if instance.encapsulated != (syntax not in decoders.PLAIN):
+        raise DecodeError(f"the pixel data does not have the form of its transfer syntax {syntax_name(syntax)}")
+    if instance.pixels[0] == DOUBLE_PIXELS:
+        raise DecodeError("Double Float Pixel Data is not supported")
+    if instance.bits_allocated not in (8, 16, 32):
+        raise DecodeError(f"{instance.bits_allocated} Bits Allocated are not supported")
+    known = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", *COLOURS)
+    if instance.photometric not in known:
+        raise DecodeError(f"the photometric interpretation {shown(instance.photometric)} is not supported")
+
+
+def require_bytes(instance: Instance, size: int) -> None:
+    """Compare the header's frames with the bytes that are there, before anything is read or set aside.
+
+    ``size`` is that of the file, or of the inflated data set.
+
+    Raises
+    ------
+    DecodeError
+        Bytes are missing.
+    """
+    _, offset, length, _ = instance.pixels
+    need = instance.frames * instance.frame_bytes
+    if length < need:
+        raise DecodeError(f"the pixel data has {length} bytes, its header asks for {need}")
+    if offset + need > size:
+        raise DecodeError(f"the file is truncated: {max(0, size - offset)} of {need} bytes of pixel data are there")
+
+
+def settle_bits(instance: Instance, stored: Pixels, extremes: tuple[int, int] | None = None) -> None:
+    """Make the bits above High Bit those of the sign, or zero (PS3.5 8.1.1), in place.
+
+    Values that use bits the header says are unused are refused, unless it declares overlays there (retired,
+    PS3.5-2004 8.1.2) or they are all the padding value: the header is wrong, and masking would wrap values around.
+    What a lossy code stream overshoots by is cut off. ``extremes`` are the least and the largest value, if known.
+
+    Raises
+    ------
+    DecodeError
+        Values do not fit.
+    """
+    bits = instance.bits_stored
+    if bits >= stored.dtype.itemsize * 8 or stored.dtype.kind == "f":
+        return
+    shift = instance.high_bit + 1 - bits
+    if shift:
+        stored >>= shift
+        extremes = None
+    bottom, top = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if instance.signed else (0, (1 << bits) - 1)
+    low, high = extremes or (int(stored.min()) if instance.signed else 0, int(stored.max()))
+    if low >= bottom and high <= top:
+        return
+    if instance.signed and low >= 0 and high < 1 << bits:
+        _extend_sign(stored, bits)
+        return
+    beyond = (stored < bottom) | (stored > top) if instance.signed else stored > top
+    if instance.padding_value is not None and bool((stored[beyond] == instance.padding_value).all()):
+        return
+    margin = (top - bottom) // 8
+    if instance.transfer_syntax in decoders.LOSSY and low >= bottom - margin and high <= top + margin:
+        np.clip(stored, bottom, top, out=stored)
+    elif not _has_overlay_in_unused_bits(instance):
+        raise DecodeError(f"pixel values from {low} to {high} do not fit the {bits} Bits Stored of the header")
+    elif instance.signed:
+        _extend_sign(stored, bits)
+    else:
+        stored &= top
+
+
+def _has_overlay_in_unused_bits(instance: Instance) -> bool:
+    try:
+        dataset = read_dataset(instance.path)
+    except HeaderError:
+        return False
+    planes = (0x60000000 + (group << 16) for group in range(0, 32, 2))
+    return any((base | 0x0102) in dataset and (base | 0x3000) not in dataset for base in planes)
 
 
 def ybr_to_rgb(samples: Pixels, out: NDArray[np.uint8]) -> None:

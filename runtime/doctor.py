@@ -21,7 +21,6 @@ PACKAGES = (
     "pydicom",
     "highdicom",
     "imagecodecs",
-    "python-gdcm",
     "openvino",
     "onnxruntime",
     "onnxruntime-gpu",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .dicomdir import read_dicomdir
 from .errors import StudyRejected
-from .header import HeaderError, read_header
+from .header import HeaderError, file_name, printable, read_header
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 """Media Storage Directory Storage."""
@@ -22,17 +22,21 @@ def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
         ``root`` does not exist or cannot be read.
     """
     if not root.exists():
-        raise StudyRejected(f"'{root}' does not exist", mend="give a DICOM file, a folder of them, or a DICOMDIR")
+        raise StudyRejected(
+            f"'{printable(root)}' does not exist", mend="give a DICOM file, a folder of them, or a DICOMDIR"
+        )
     if root.is_file():
         if root.name.upper() != "DICOMDIR" and not _is_dicomdir(root):
             return [root], []
         try:
             return read_dicomdir(root)
         except HeaderError as error:
-            raise StudyRejected(f"{root.name}: {error}", mend="give the folder instead of its DICOMDIR") from error
-    files: list[Path] = []
+            raise StudyRejected(
+                f"{file_name(root)}: {error}", mend="give the folder instead of its DICOMDIR"
+            ) from error
+    files: list[str] = []
     seen: set[tuple[int, int]] = set()
-    folders = [root]
+    folders = [str(root)]
     while folders:
         folder = folders.pop()
         try:
@@ -42,12 +46,12 @@ def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
                         place = entry.stat()
                         if (place.st_dev, place.st_ino) not in seen:
                             seen.add((place.st_dev, place.st_ino))
-                            folders.append(Path(entry.path))
+                            folders.append(entry.path)
                     elif entry.is_file():
-                        files.append(Path(entry.path))
+                        files.append(entry.path)
         except OSError as error:
-            raise StudyRejected(f"folder '{folder}' cannot be read: {error.strerror}") from error
-    return sorted(files), []
+            raise StudyRejected(f"folder '{printable(folder)}' cannot be read: {error.strerror}") from error
+    return [Path(name) for name in sorted(files)], []
 
 
 def _is_dicomdir(path: Path) -> bool:

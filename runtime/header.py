@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -137,10 +138,8 @@ class Header:
 
     def strings(self, name: str) -> tuple[str, ...]:
         """The values of a CS, UI, DA or other text in the default repertoire."""
-        raw = self.raw(name)
-        if not raw:
-            return ()
-        return tuple(part.strip("\0 ") for part in raw.decode("latin-1").split("\\"))
+        raw = self.values.get(TAGS[name])
+        return _strings(raw) if raw else ()
 
     def string(self, name: str) -> str:
         """The first value of :meth:`strings`, or the empty string."""
@@ -150,13 +149,7 @@ class Header:
     def floats(self, name: str) -> tuple[float, ...]:
         """The values of a DS or IS; empty if absent or if one of them is no finite number."""
         raw = self.values.get(TAGS[name])
-        if not raw:
-            return ()
-        try:
-            values = tuple([float(part) for part in raw.rstrip(b"\0 ").split(b"\\")])
-        except ValueError:
-            return ()
-        return values if all([-1e30 < value < 1e30 for value in values]) else ()
+        return _floats(raw) if raw else ()
 
     def number(self, name: str) -> float | None:
         """The first value of :meth:`floats`."""
@@ -189,6 +182,22 @@ def shown(value: str) -> str:
     return text if len(text) <= 64 else text[:61] + "..."
 
 
+def file_name(path: Path) -> str:
+    """A file's name as text that can be printed."""
+    return printable(path.name)
+
+
+def printable(path: Path | str) -> str:
+    """A path as text that can be printed: names in GBK, common on media from China, are no valid UTF-8."""
+    raw = os.fsencode(path)
+    for codec in ("utf-8", "gb18030"):
+        try:
+            return raw.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("utf-8", "replace")
+
+
 @contextmanager
 def parsing(what: str) -> Iterator[None]:
     """Around what pydicom parses when it is asked for: whatever a damaged value raises becomes a HeaderError."""
@@ -211,6 +220,22 @@ def _quiet_pydicom() -> Iterator[None]:
             yield
         finally:
             pydicom.config.logger.disabled = before
+
+
+@lru_cache(maxsize=4096)
+def _strings(raw: bytes) -> tuple[str, ...]:
+    """Cached: most values are the same in all slices of a series."""
+    text = raw.decode("latin-1").rstrip("\0 ")
+    return tuple(part.strip("\0 ") for part in text.split("\\")) if text else ()
+
+
+@lru_cache(maxsize=4096)
+def _floats(raw: bytes) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in raw.rstrip(b"\0 ").split(b"\\"))
+    except ValueError:
+        return ()
+    return values if all(-1e30 < value < 1e30 for value in values) else ()
 
 
 def read_header(path: Path) -> Header:

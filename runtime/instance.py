@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom.uid import UID
 
 from .functional_groups import pixel_spacing, read_frames
-from .header import FLOAT_PIXELS, INTEGER_PIXELS, Header, HeaderError, shown
+from .header import FLOAT_PIXELS, INTEGER_PIXELS, Header, HeaderError, file_name, shown
 from .image import Frame, Vector, Window
 
 MAX_FRAME_PIXELS = 1 << 28
@@ -36,6 +36,7 @@ class Instance:
     frames: int
     pixels: tuple[int, int, int, str]
     """Tag, offset, length and VR of the pixel data, see :class:`Header`."""
+    file_size: int
     window: Window | None
     padding_value: int | None
     padding_limit: int | None
@@ -56,7 +57,7 @@ class Instance:
     @property
     def name(self) -> str:
         """The file's name, for messages."""
-        return self.path.name
+        return file_name(self.path)
 
 
 def read_instance(header: Header) -> Instance:
@@ -113,6 +114,7 @@ def read_instance(header: Header) -> Instance:
         signed=signed,
         frames=frames,
         pixels=header.pixels,
+        file_size=header.file_size,
         window=read_window(header),
         padding_value=_padding(header, "PixelPaddingValue", signed),
         padding_limit=_padding(header, "PixelPaddingRangeLimit", signed),

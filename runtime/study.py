@@ -15,7 +15,7 @@ from pydicom.uid import UID
 from . import text
 from .errors import StudyRejected
 from .files import DICOMDIR_CLASS, find_files
-from .header import Header, HeaderError, parsing, read_dataset, read_header, shown
+from .header import Header, HeaderError, file_name, parsing, printable, read_dataset, read_header, shown
 from .image import Frame, UltrasoundRegion
 from .instance import Instance, frames_of, read_instance
 from .regions import ultrasound_regions
@@ -30,6 +30,8 @@ NOT_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.77.1.6": "Whole Slide Microscopy image",
 }
 """Objects with pixel data that are no source images; objects without pixel data are told by that."""
+SLICED = ("CT", "MR", "PT")
+"""Modalities whose frames are slices even where positions are missing: the geometry gate says what is missing."""
 UID_PATTERN = re.compile(r"[0-9A-Za-z._-]{1,64}")
 """PS3.5 9.1, and the letters that some makers put there; what does not fit is not quoted or written anywhere."""
 TEXTS = (
@@ -50,12 +52,17 @@ class Skipped:
     path: Path
     reason: str
 
+    @property
+    def name(self) -> str:
+        """The file's name, for messages."""
+        return file_name(self.path)
+
 
 @dataclass(frozen=True)
 class Series:
     """The image instances of one series, in file-name order of their frames.
 
-    ``kind`` is a hint: 'volume' where the frames are placed in the patient, 'cine' where an instance has several frames
+    ``kind`` is a hint: 'volume' where the frames are slices of the patient, 'cine' where an instance has several frames
     that are not, else 'image'.
     """
 
@@ -105,11 +112,12 @@ class Series:
         path = self.frames[index].path
         try:
             dataset = read_dataset(path)
+            charset = _charset(read_header(path))
             with parsing("a sequence"):
-                text.correct(dataset, self.charset)
+                text.correct(dataset, charset)
         except HeaderError as error:
             raise StudyRejected(
-                f"{path.name}: {error}", mend="leave the study's files in place during the run"
+                f"{file_name(path)}: {error}", mend="leave the study's files in place during the run"
             ) from error
         return dataset
 
@@ -134,7 +142,7 @@ class Series:
             first = self.damaged[0]
             more = f" and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
             raise StudyRejected(
-                f"series {self.uid}: {first.path.name}{more}: {first.reason}",
+                f"series {self.uid}: {first.name}{more}: {first.reason}",
                 mend="send the series again from the scanner or the PACS",
             )
 
@@ -252,13 +260,15 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
     if study_uid is not None:
         if study_uid not in studies:
             there = ", ".join(sorted(studies))
-            raise StudyRejected(f"study {study_uid} is not in '{root}'; there: {there}")
+            raise StudyRejected(f"study {study_uid} is not in '{printable(root)}'; there: {there}")
         images = studies[study_uid]
     elif len(studies) > 1:
         listed = ", ".join(f"{uid} ({_summary(headers)})" for uid, headers in sorted(studies.items()))
         patients = len({_patient(header) for header in found.headers})
         whose = f" of {patients} patients" if patients > 1 else ""
-        raise StudyRejected(f"'{root}' holds {len(studies)} studies{whose}: {listed}", mend="name one with --study UID")
+        raise StudyRejected(
+            f"'{printable(root)}' holds {len(studies)} studies{whose}: {listed}", mend="name one with --study UID"
+        )
     else:
         images = found.headers
     patients_of: dict[tuple[bytes, bytes], Header] = {}
@@ -267,7 +277,7 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
     if len(patients_of) > 1:
         one, other = list(patients_of.values())[:2]
         raise StudyRejected(
-            f"two patients in one study: {one.path.name} and {other.path.name} differ in Patient ID or name",
+            f"two patients in one study: {file_name(one.path)} and {file_name(other.path)} differ in Patient ID or name",
             mend="give the files of one patient",
         )
     return images
@@ -286,14 +296,14 @@ def _summary(headers: Sequence[Header]) -> str:
 
 def _nothing_left(root: Path, found: _Found) -> str:
     if not found.skipped and not found.damaged:
-        return f"no files in '{root}'"
+        return f"no files in '{printable(root)}'"
     reasons = Counter(skipped.reason for skipped in found.skipped)
     reasons.update(skipped.reason for lost in found.damaged.values() for skipped in lost)
     if len(reasons) == 1 and sum(reasons.values()) == 1:
-        path = next(iter([*found.skipped, *(s for lost in found.damaged.values() for s in lost)])).path
-        return f"no image in '{root.name}': {path.name} is skipped: {next(iter(reasons))}"
+        only = next(iter([*found.skipped, *(s for lost in found.damaged.values() for s in lost)]))
+        return f"no image in '{file_name(root)}': {only.name} is skipped: {only.reason}"
     listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(4))
-    return f"no image in '{root}': {listed}"
+    return f"no image in '{printable(root)}': {listed}"
 
 
 def _mend_nothing(found: _Found) -> str:
@@ -315,7 +325,7 @@ def _assemble(root: Path, images: Iterable[Header], found: _Found) -> Study:
         found.skipped = skipped
         raise StudyRejected(_nothing_left(root, found), mend=_mend_nothing(found))
     first = next(iter(groups.values()))[0]
-    charset = kept[0].charset
+    charset = _charset(first)
     return Study(
         path=root,
         series=tuple(kept),
@@ -354,7 +364,7 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
         skipped.extend(lost)
         return None
     first = sound[0]
-    charset = text.detect(first.strings("SpecificCharacterSet"), [first.raw(name) for name in TEXTS])
+    charset = _charset(first)
     spacing = first.floats("ImagerPixelSpacing")
     regions: tuple[UltrasoundRegion, ...] = ()
     if first.has("SequenceOfUltrasoundRegions"):
@@ -369,7 +379,7 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
         sop_class_uid=first.string("SOPClassUID"),
         frames=tuple(frames),
         instances=tuple(instances),
-        kind=_kind(frames, instances),
+        kind=_kind(first.string("Modality"), frames, instances),
         number=first.integer("SeriesNumber"),
         description=text.decode(first.raw("SeriesDescription"), charset),
         body_part=first.string("BodyPartExamined"),
@@ -389,8 +399,12 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
     )
 
 
-def _kind(frames: Sequence[Frame], instances: Sequence[Instance]) -> str:
+def _charset(header: Header) -> text.CharacterSet:
+    return text.detect(header.strings("SpecificCharacterSet"), [header.raw(name) for name in TEXTS])
+
+
+def _kind(modality: str, frames: Sequence[Frame], instances: Sequence[Instance]) -> str:
     placed = sum(1 for frame in frames if frame.position is not None and frame.orientation is not None)
-    if placed > 1 and placed * 2 > len(frames):
+    if len(frames) > 1 and (placed * 2 > len(frames) or modality in SLICED):
         return "volume"
     return "cine" if any(instance.frames > 1 for instance in instances) else "image"

@@ -5,9 +5,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "../cpu/thread_pool.h"
 #include "bedside/dicom_header.h"
 #include "bedside/dicom_rle.h"
+#include "bedside/read_planes.h"
 #include "bindings.h"
+#include "checks.h"
 
 namespace py = pybind11;
 namespace dicom = bedside::dicom;
@@ -107,6 +110,54 @@ void rle(const py::buffer& stream, const py::array& out, std::size_t samples) {
   if (wrong != nullptr) throw py::value_error(wrong);
 }
 
+template <class T>
+void read_all(std::vector<dicom::Plane>& planes, std::uint8_t* out, std::size_t bytes, int threads) {
+  bedside::cpu::parallel_for(static_cast<bedside::Index>(planes.size()), 1, bedside::cpu::resolve_threads(threads),
+                             [&](int, bedside::Index begin, bedside::Index end) {
+                               for (bedside::Index i = begin; i < end; ++i) {
+                                 const auto k = static_cast<std::size_t>(i);
+                                 dicom::read_plane_with_range<T>(planes[k], out + k * bytes, bytes);
+                               }
+                             });
+}
+
+py::list read_planes(const std::vector<std::string>& paths, const std::vector<std::int64_t>& offsets,
+                     const py::object& target, int threads) {
+  const bedside::bindings::Argument out("out", target);
+  bedside::bindings::check_dimensions(out, 3, "[z, y, x]");
+  bedside::bindings::check_threads(threads);
+  if (paths.size() != offsets.size() || static_cast<py::ssize_t>(paths.size()) != out.array.shape(0)) {
+    throw py::value_error("'paths' and 'offsets' must have one entry a plane of 'out'");
+  }
+  if ((out.array.flags() & py::array::c_style) == 0 || !out.array.writeable()) {
+    out.refuse("must be writeable and C-contiguous");
+  }
+  std::vector<dicom::Plane> planes(paths.size());
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (offsets[i] < 0) throw py::value_error("'offsets' must not be negative");
+    planes[i].path = paths[i].c_str();
+    planes[i].offset = offsets[i];
+  }
+  const std::string type = out.dtype();
+  const std::size_t bytes = planes.empty() ? 0 : static_cast<std::size_t>(out.array.nbytes()) / planes.size();
+  auto* data = static_cast<std::uint8_t*>(py::array(out.array).mutable_data());
+  void (*read)(std::vector<dicom::Plane>&, std::uint8_t*, std::size_t, int) = nullptr;
+  if (type == "uint8") read = &read_all<std::uint8_t>;
+  if (type == "int8") read = &read_all<std::int8_t>;
+  if (type == "uint16") read = &read_all<std::uint16_t>;
+  if (type == "int16") read = &read_all<std::int16_t>;
+  if (type == "int32") read = &read_all<std::int32_t>;
+  if (type == "uint32") read = &read_all<std::uint32_t>;
+  if (read == nullptr) out.refuse("must have integers of 8, 16 or 32 bits in the order of this machine, got " + type);
+  {
+    const py::gil_scoped_release release;
+    read(planes, data, bytes, threads);
+  }
+  py::list answers;
+  for (const dicom::Plane& plane : planes) answers.append(py::make_tuple(plane.got, plane.low, plane.high));
+  return answers;
+}
+
 }  // namespace
 
 void bind_dicom(py::module_& m) {
@@ -147,5 +198,20 @@ Raises
 ------
 ValueError
     `out` has the wrong form, or the stream is damaged; `out` is then in part overwritten.
+)");
+  m.def("read_planes", &read_planes, py::arg("paths"), py::arg("offsets"), py::arg("out"), py::kw_only(),
+        py::arg("threads") = 0,
+        R"(Read uncompressed frames, one a plane of `out` [z, y, x], straight from their files.
+
+Returns
+-------
+list of tuple[int, int, int]
+    For every plane the bytes read (fewer than a plane where the file ends, or minus the errno), and the smallest and
+    the largest value, in the byte order of this machine; these are 0 if the plane is not whole.
+
+Raises
+------
+ValueError
+    An argument has the wrong form, and is named.
 )");
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.sequence import Sequence
 
+from bedside.kernels._cpu import read_planes
+from bedside.runtime import decoding
+from bedside.runtime.encapsulation import locate_frames
 from bedside.runtime.errors import StudyRejected
 from bedside.runtime.image import Image
 from bedside.runtime.pixels import read_cine, read_image, read_volume
@@ -440,7 +445,7 @@ def test_a_file_that_grows_shorter_after_the_headers_were_read_is_refused(tmp_pa
     with pytest.raises(StudyRejected, match=f"{paths[2].name}: the file is truncated"):
         read_volume(series, series.frames, np.eye(4))
     paths[2].unlink()
-    with pytest.raises(StudyRejected, match=f"{paths[2].name}: cannot be opened"):
+    with pytest.raises(StudyRejected, match=f"{paths[2].name}: cannot be read: No such file"):
         read_volume(series, series.frames, np.eye(4))
 
 
@@ -462,3 +467,50 @@ def test_irregular_but_harmless_files_fall_to_pydicom(tmp_path: Path) -> None:
     content = write_series(tmp_path / "x", 1)[0].read_bytes()
     bare.write_bytes(content[content.index(b"\x08\x00\x05\x00CS", 132) :])
     assert read_image(series_of(bare)).pixels[5, 7] == 47
+
+
+def test_a_lossy_stream_may_overshoot_its_bits_and_is_cut_off(tmp_path: Path) -> None:
+    pixels = np.full((6, 8), 4095, np.uint16)
+    pixels[::2] = 4090
+    pixels[0, 0] = 4098
+    ds = header(BitsStored=12, HighBit=11, PixelRepresentation=0)
+    stream = imagecodecs.jpegls_encode(pixels, level=1)
+    image = image_of(with_streams(ds, [stream], uid.JPEGLSNearLossless), tmp_path / "a.dcm")
+    assert image.pixels.max() == 4095
+    pixels[0, 0] = 9000
+    stream = imagecodecs.jpegls_encode(pixels, level=1)
+    with pytest.raises(StudyRejected, match="do not fit the 12 Bits Stored"):
+        image_of(with_streams(ds, [stream], uid.JPEGLSNearLossless), tmp_path / "b.dcm")
+
+
+def test_direct_reading_tells_the_range_of_every_plane(tmp_path: Path) -> None:
+    for dtype in (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.uint32):
+        info = np.iinfo(dtype)
+        planes = np.random.default_rng(0).integers(info.min, info.max, (3, 5, 7), dtype=dtype, endpoint=True)
+        planes[1, 2, 3], planes[1, 0, 0] = info.min, info.max
+        path = tmp_path / "raw"
+        path.write_bytes(b"head" + planes.tobytes())
+        out = np.zeros_like(planes)
+        size = planes[0].nbytes
+        answers = read_planes([os.fsencode(path)] * 3, [4, 4 + size, 4 + 2 * size], out, threads=2)
+        np.testing.assert_array_equal(out, planes)
+        assert answers == [(size, int(plane.min()), int(plane.max())) for plane in planes]
+        short = read_planes([os.fsencode(path), b"/nowhere"], [4 + 2 * size + 7, 0], out[:2])
+        assert short[0][0] == size - 7 and short[1][0] == -errno.ENOENT
+    with pytest.raises(ValueError, match="'out'"):
+        read_planes([b"x"], [0], np.zeros((1, 2, 2), np.float32))
+    with pytest.raises(ValueError, match="'out'"):
+        read_planes([b"x"], [0], np.zeros((1, 2, 4), np.uint8)[..., ::2])
+    with pytest.raises(ValueError, match="one entry a plane"):
+        read_planes([b"x"], [0, 1], np.zeros((2, 2, 2), np.uint8))
+    with pytest.raises(ValueError, match="negative"):
+        read_planes([b"x"], [-1], np.zeros((1, 2, 2), np.uint8))
+
+
+def test_a_cine_of_many_fragments_is_indexed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, streams = _streams(40)
+    series = series_of(save(with_streams(_cine(), streams, uid.JPEGLSLossless), tmp_path / "a.dcm"))
+    calls = []
+    monkeypatch.setattr(decoding, "locate_frames", lambda *a, **k: calls.append(1) or locate_frames(*a, **k))
+    np.testing.assert_array_equal(read_cine(series, threads=3).pixels, frames)
+    assert len(calls) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -390,3 +391,29 @@ def test_several_images_need_one_to_be_named(tmp_path: Path) -> None:
     with pytest.raises(StudyRejected, match="2 frames where one image is asked for"):
         read_image(series)
     assert read_image(series, series.frames[1]).frame is series.frames[1]
+
+
+def test_slices_without_position_are_still_a_volume_for_the_geometry_gate(tmp_path: Path) -> None:
+    write_series(tmp_path, 3, ImagePositionPatient=None)
+    assert load_study(tmp_path).series[0].kind == "volume"
+
+
+def test_file_names_of_any_bytes_are_read(tmp_path: Path) -> None:
+    for index, path in enumerate(write_series(tmp_path, 3)):
+        path.rename(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xb7\xce" + bytes([65 + index]))))
+    study = load_study(tmp_path)
+    series = study.series[0]
+    assert read_volume(series, series.frames, np.eye(4)).voxels.shape == (3, 6, 8)
+    series.frames[1].path.write_bytes(b"")
+    with pytest.raises(StudyRejected) as caught:
+        read_volume(series, series.frames, np.eye(4))
+    assert "肺B: the file is truncated" in str(caught.value).encode("utf-8").decode()
+
+
+def test_each_file_of_a_series_has_its_own_character_set(tmp_path: Path) -> None:
+    ds = header(PatientName="王^小东", SpecificCharacterSet="GB18030", SeriesNumber=1)
+    save(with_pixels(ds, np.zeros((6, 8), np.int16)), tmp_path / "a")
+    ds = header(PatientName="王^小东", SOPInstanceUID="2.25.2", SeriesNumber=1)
+    save(with_pixels(ds, np.zeros((6, 8), np.int16)), tmp_path / "b")
+    series = load_study(tmp_path).series[0]
+    assert [str(series.dataset(index).PatientName) for index in (0, 1)] == ["王^小东", "王^小东"]
