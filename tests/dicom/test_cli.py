@@ -218,7 +218,7 @@ def test_named_series_and_study(bright_bundle: Path, marked: Path, tmp_path: Pat
 
 def test_nothing_is_drawn_where_nobody_watches(bright_bundle: Path, marked: Path, tmp_path: Path) -> None:
     """As a program of its own, its streams piped: no progress, no escape sequences, nothing on standard error."""
-    command = [_program(), "run", bright_bundle, marked, "-o", tmp_path / "out"]
+    command = [_program(), "run", str(bright_bundle), str(marked), "-o", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 0
     assert done.stderr == b""
