@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,30 +9,20 @@ from functools import cached_property
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from . import text
 from .errors import StudyRejected
-from .files import DICOMDIR_CLASS, find_files
+from .files import find_files
 from .header import Header, HeaderError, file_name, parsing, printable, read_dataset, read_header, shown
 from .image import Frame, UltrasoundRegion
 from .instance import Instance, frames_of, read_instance
 from .regions import ultrasound_regions
+from .source_images import why_no_image
 
 Progress = Callable[[str, int, int], None]
 
-NOT_IMAGES = {
-    "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation",
-    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation",
-    "1.2.840.10008.5.1.4.1.1.481.2": "RT Dose",
-    "1.2.840.10008.5.1.4.1.1.30": "Parametric Map",
-    "1.2.840.10008.5.1.4.1.1.77.1.6": "Whole Slide Microscopy image",
-}
-"""Objects with pixel data that are no source images; objects without pixel data are told by that."""
 SLICED = ("CT", "MR", "PT")
 """Modalities whose frames are slices even where positions are missing: the geometry gate says what is missing."""
-UID_PATTERN = re.compile(r"[0-9A-Za-z._-]{1,64}")
-"""PS3.5 9.1, and the letters that some makers put there; what does not fit is not quoted or written anywhere."""
 TEXTS = (
     "PatientName",
     "PatientID",
@@ -221,7 +210,7 @@ def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:
             else:
                 found.skipped.append(skipped)
             continue
-        reason = _why_no_image(header)
+        reason = why_no_image(header)
         if reason:
             found.skipped.append(Skipped(path, reason))
         else:
@@ -229,25 +218,6 @@ def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:
     if progress is not None:
         progress("read", len(files), len(files))
     return found
-
-
-def _why_no_image(header: Header) -> str:
-    """Why an object is no source image, or the empty string."""
-    sop_class = header.string("SOPClassUID")
-    if sop_class and not UID_PATTERN.fullmatch(sop_class):
-        return "SOP Class UID is no UID"
-    if DICOMDIR_CLASS in (sop_class, header.media_sop_class):
-        return "a DICOMDIR: the folder itself is searched"
-    if sop_class in NOT_IMAGES:
-        return f"{NOT_IMAGES[sop_class]}, not a source image"
-    if header.pixels is None and "Image Storage" not in UID(sop_class).name:
-        name = UID(sop_class).name.removesuffix(" Storage")
-        return f"{name}, not an image" if sop_class else "no SOP Class UID: not a DICOM image"
-    for level in ("Study", "Series", "SOP"):
-        value = header.string(f"{level}InstanceUID")
-        if not UID_PATTERN.fullmatch(value):
-            return f"{level} Instance UID is no UID" if value else f"no {level} Instance UID"
-    return ""
 
 
 def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header]:
@@ -275,9 +245,9 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
     for header in images:
         patients_of.setdefault(_patient(header), header)
     if len(patients_of) > 1:
-        one, other = list(patients_of.values())[:2]
+        one, other = (file_name(header.path) for header in list(patients_of.values())[:2])
         raise StudyRejected(
-            f"two patients in one study: {file_name(one.path)} and {file_name(other.path)} differ in Patient ID or name",
+            f"two patients in one study: {one} and {other} differ in Patient ID or name",
             mend="give the files of one patient",
         )
     return images
