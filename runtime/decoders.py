@@ -46,11 +46,11 @@ class Codec:
     syntax: uid.UID
     library: str
     version: Callable[[], str]
-    decode: Callable[[bytes, Layout], tuple[Samples, str]]
-    """Code stream -> samples and their photometric interpretation."""
+    decode: Callable[[bytes, Layout, Samples | None], tuple[Samples, str]]
+    """Code stream -> samples, in the array given if it can hold them, and their photometric interpretation."""
 
 
-def _room(info: StreamInfo, layout: Layout) -> Samples:
+def _room(info: StreamInfo, layout: Layout, out: Samples | None) -> Samples:
     """An array for what the stream holds, if that is what the header says: its size was checked for plausibility.
 
     Raises
@@ -65,19 +65,27 @@ def _room(info: StreamInfo, layout: Layout) -> Samples:
         )
     if not info.complete:
         raise CodecError("the code stream ends early")
-    shape = (info.rows, info.columns) if info.samples == 1 else (info.rows, info.columns, info.samples)
     size = 1 if info.precision <= 8 else 2 if info.precision <= 16 else 4
-    return np.empty(shape, dtype=f"{'i' if info.signed else 'u'}{size}")
+    return _array(layout, f"{'i' if info.signed else 'u'}{size}", out)
 
 
-def decode_jpeg(stream: bytes, layout: Layout) -> tuple[Samples, str]:
+def _array(layout: Layout, dtype: str, out: Samples | None) -> Samples:
+    """``out`` seen as ``dtype`` if it has as many bytes a sample, else a new array."""
+    shape = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
+    kind = np.dtype(dtype)
+    if out is not None and out.shape == shape and out.itemsize == kind.itemsize and out.flags.c_contiguous:
+        return out.view(kind)
+    return np.empty(shape, dtype=kind)
+
+
+def decode_jpeg(stream: bytes, layout: Layout, out: Samples | None = None) -> tuple[Samples, str]:
     """JPEG baseline, extended (8 and 12 bit) and lossless by libjpeg-turbo 3 (ISO/IEC 10918-1).
 
     Which colour space a stream is in, its markers say before the header does: Adobe's APP14, then JFIF, then the
     component identifiers; headers that say RGB over a YCbCr stream are common.
     """
     info = jpeg_info(stream)
-    out = _room(info, layout)
+    out = _room(info, layout, out)
     if info.samples == 1:
         return imagecodecs.jpeg8_decode(stream, out=out), layout.photometric
     if info.lossless:
@@ -86,29 +94,28 @@ def decode_jpeg(stream: bytes, layout: Layout) -> tuple[Samples, str]:
     return imagecodecs.jpeg8_decode(stream, colorspace=space, outcolorspace="RGB", out=out), "RGB"
 
 
-def decode_jpeg_ls(stream: bytes, layout: Layout) -> tuple[Samples, str]:
+def decode_jpeg_ls(stream: bytes, layout: Layout, out: Samples | None = None) -> tuple[Samples, str]:
     """JPEG-LS lossless and near-lossless by CharLS (ISO/IEC 14495-1)."""
-    out = _room(jpeg_info(stream), layout)
+    out = _room(jpeg_info(stream), layout, out)
     return imagecodecs.jpegls_decode(stream, out=out), layout.photometric
 
 
-def decode_jpeg_2000(stream: bytes, layout: Layout) -> tuple[Samples, str]:
+def decode_jpeg_2000(stream: bytes, layout: Layout, out: Samples | None = None) -> tuple[Samples, str]:
     """JPEG 2000 and high-throughput JPEG 2000 by OpenJPEG in strict mode (ISO/IEC 15444-1 and 15444-15).
 
     The component transformations ICT and RCT are undone by the decoder. OpenJPH reads HTJ2K in about half the time, but
     its binding gives back what a damaged stream left in the buffer and raises nothing.
     """
-    out = _room(jpeg2000_info(stream), layout)
+    out = _room(jpeg2000_info(stream), layout, out)
     photometric = "RGB" if layout.photometric in ("YBR_ICT", "YBR_RCT") else layout.photometric
     return imagecodecs.jpeg2k_decode(stream, numthreads=1, out=out), photometric
 
 
-def decode_rle(stream: bytes, layout: Layout) -> tuple[Samples, str]:
+def decode_rle(stream: bytes, layout: Layout, out: Samples | None = None) -> tuple[Samples, str]:
     """DICOM RLE (PS3.5 annex G) by bedside's own kernel: imagecodecs leaves zeros where a segment is short."""
     if layout.bits_allocated not in (8, 16, 32):
         raise CodecError(f"RLE with {layout.bits_allocated} bits allocated")
-    shape = (layout.rows, layout.columns) if layout.samples == 1 else (layout.rows, layout.columns, layout.samples)
-    out = np.empty(shape, dtype=f"<u{layout.bits_allocated // 8}")
+    out = _array(layout, f"<u{layout.bits_allocated // 8}", out)
     _rle_kernel(stream, out, samples=layout.samples)
     return out, layout.photometric
 
@@ -143,13 +150,24 @@ PLAIN = (
 """Transfer syntaxes whose pixels need no decoder."""
 
 
-def decode(stream: bytes, syntax: str, layout: Layout) -> tuple[Samples, str]:
+def decode(stream: bytes, syntax: str, layout: Layout, out: Samples | None = None) -> tuple[Samples, str]:
     """Decode one frame's code stream.
+
+    Parameters
+    ----------
+    stream : bytes
+        The code stream.
+    syntax : str
+        Transfer syntax UID.
+    layout : Layout
+        What the header says of the frame.
+    out : ndarray, optional
+        Where the samples are to go; used if they fit it byte for byte, and in part overwritten if decoding fails.
 
     Returns
     -------
     samples : ndarray [y, x] or [y, x, s]
-        As the stream has them; sign and unused bits are the caller's to settle.
+        As the stream has them, in ``out``'s memory or in new; sign and unused bits are the caller's to settle.
     photometric : str
         Their photometric interpretation.
 
@@ -162,7 +180,7 @@ def decode(stream: bytes, syntax: str, layout: Layout) -> tuple[Samples, str]:
     if codec is None:
         raise CodecError("no decoder for this transfer syntax")
     try:
-        samples, photometric = codec.decode(stream, layout)
+        samples, photometric = codec.decode(stream, layout, out)
     except CodecError:
         raise
     except StreamError as error:

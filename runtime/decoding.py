@@ -98,10 +98,11 @@ class Source:
         instance = self.instance
         dtype = frame_dtype(instance)
         if instance.encapsulated:
-            samples, _ = self._decode(number)
+            samples, _ = self._decode(number, out if out.dtype == dtype else None)
             stored = samples if samples.dtype == dtype else _as_stored(samples, dtype)
             if out.dtype == dtype:
-                out[...] = stored
+                if not np.may_share_memory(stored, out):
+                    out[...] = stored
                 settle_bits(instance, out)
                 return
             stored = np.ascontiguousarray(stored)
@@ -129,15 +130,15 @@ class Source:
             np.take(table, index.astype(np.int32) - first, axis=0, out=out, mode="clip")
             return
         if instance.encapsulated:
-            samples, photometric = self._decode(number)
+            samples, photometric = self._decode(number, out)
         else:
             samples, photometric = self._plain_colour(number), instance.photometric
-        if instance.bits_stored > 8:
+        if instance.bits_stored > 8 and samples.itemsize > 1:
             samples = (samples >> (instance.bits_stored - 8)).astype(np.uint8)
-        if photometric == "RGB":
-            out[...] = samples
-        else:
+        if photometric != "RGB":
             ybr_to_rgb(samples, out)
+        elif not np.may_share_memory(samples, out):
+            out[...] = samples
 
     def _locate(self) -> list[list[Extent]]:
         instance = self.instance
@@ -188,14 +189,14 @@ class Source:
         if stored.dtype.itemsize > 1 and big != (sys.byteorder == "big"):
             stored.byteswap(inplace=True)
 
-    def _decode(self, number: int) -> tuple[Pixels, str]:
+    def _decode(self, number: int, out: Pixels | None) -> tuple[Pixels, str]:
         instance = self.instance
         layout = decoders.Layout(
             instance.rows, instance.columns, instance.samples, instance.bits_allocated, instance.photometric
         )
         try:
             stream = read_frame(self._descriptor, self._frames[number - 1])
-            return decoders.decode(stream, instance.transfer_syntax, layout)
+            return decoders.decode(stream, instance.transfer_syntax, layout, out)
         except EncapsulationError as error:
             raise DecodeError(str(error)) from error
         except decoders.CodecError as error:
@@ -313,7 +314,7 @@ def _has_overlay_in_unused_bits(instance: Instance) -> bool:
 
 
 def ybr_to_rgb(samples: Pixels, out: NDArray[np.uint8]) -> None:
-    """YBR_FULL to RGB, both [y, x, 3] of 8 bits (PS3.3 C.7.6.3.1.2, the equation of ITU-T T.871)."""
+    """YBR_FULL to RGB, both [y, x, 3] of 8 bits and perhaps one array (PS3.3 C.7.6.3.1.2; ITU-T T.871)."""
     luma = samples[..., 0].astype(np.float32)
     blue = samples[..., 1].astype(np.float32) - 128.0
     red = samples[..., 2].astype(np.float32) - 128.0

@@ -17,8 +17,6 @@ from pydicom.sequence import Sequence
 STUDY, SERIES, FRAME_OF_REFERENCE = "2.25.11", "2.25.12", "2.25.13"
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
 """The files that ship with pydicom."""
-OVERLONG = 64
-"""The scanner's depth limit."""
 
 
 def header(**attributes: Any) -> Dataset:

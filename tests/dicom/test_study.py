@@ -368,6 +368,7 @@ def test_a_dicomdir_whose_records_make_a_circle_ends(tmp_path: Path) -> None:
     assert len(load_study(path).series[0].frames) == 4
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
 def test_a_dicomdir_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
     path = _dicomdir(tmp_path)
     write_slice(tmp_path / "secret", SOPInstanceUID="2.25.66")
