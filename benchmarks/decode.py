@@ -25,8 +25,8 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder, get_encoder
 
-from bedside.runtime.pixels import read_volume
 from bedside.runtime.study import load_study
+from bedside.runtime.study.pixels import read_volume
 
 from .read_study import REAL, _header
 from .rows import Row, compare, document, interleaved, markdown, write

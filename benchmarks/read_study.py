@@ -22,8 +22,8 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 
-from bedside.runtime.pixels import read_volume
 from bedside.runtime.study import load_study
+from bedside.runtime.study.pixels import read_volume
 
 from .rows import Row, absent, compare, document, interleaved, markdown, write
 

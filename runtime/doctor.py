@@ -12,8 +12,8 @@ from typing import Any
 
 from bedside.backends.contract import Device
 
-from . import codecs
 from .devices import list_devices
+from .study import codecs
 
 PACKAGES = (
     "bedside",

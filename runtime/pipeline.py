@@ -20,12 +20,11 @@ from .errors import DeviceUnavailable
 from .findings import Findings, find
 from .image import Cine, Image, Volume
 from .inferer import infer, infer_cine
-from .pixels import read_cine, read_image, read_volume
 from .report import Provenance, ReportInput, WrittenFile, require_writable, write_all
 from .report.result_json import build
 from .select import Selection, select_series
 from .stopwatch import Progress, Stopwatch
-from .study import Series, Study, load_study
+from .study import Series, Study, load_study, read_cine, read_image, read_volume
 
 DEFAULT_DEVICE = "openvino:CPU"
 _PLANAR = frozenset({"image", "cine"})

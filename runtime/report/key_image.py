@@ -19,8 +19,8 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 
 from ..findings import Lesion
+from ..findings.measure import plane_affine
 from ..image import Frame, Image, Volume, Window
-from ..measure import plane_affine
 from ..uids import content_uid
 from .caption import WARNING, frame, printable
 from .context import ReportInput, code_item, reference, result_dataset

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..findings.measure import plane_affine
 from ..image import Frame, Image, Volume
-from ..measure import plane_affine
 from .context import ReportInput
 
 

@@ -20,12 +20,12 @@ from pydicom import uid
 from pydicom.pixels import get_encoder
 
 from bedside.kernels._cpu import decode_rle
-from bedside.runtime.codecs import table
-from bedside.runtime.codestream import StreamError, jpeg2000_info, jpeg_info
-from bedside.runtime.decoders import CODECS, PLAIN, CodecError, Layout, decode
 from bedside.runtime.errors import StudyRejected
-from bedside.runtime.pixels import read_cine, read_image
 from bedside.runtime.study import load_study
+from bedside.runtime.study.codecs import table
+from bedside.runtime.study.codestream import StreamError, jpeg2000_info, jpeg_info
+from bedside.runtime.study.decoders import CODECS, PLAIN, CodecError, Layout, decode
+from bedside.runtime.study.pixels import read_cine, read_image
 
 from .dicom_files import WHEEL, header, save, with_pixels, with_streams
 

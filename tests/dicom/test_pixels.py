@@ -20,12 +20,11 @@ from pydicom import uid
 from pydicom.sequence import Sequence
 
 from bedside.kernels._cpu import read_planes
-from bedside.runtime import decoding
-from bedside.runtime.encapsulation import locate_frames
 from bedside.runtime.errors import StudyRejected
 from bedside.runtime.image import Image
-from bedside.runtime.pixels import read_cine, read_image, read_volume
-from bedside.runtime.study import Series, load_study
+from bedside.runtime.study import Series, decoding, load_study
+from bedside.runtime.study.encapsulation import locate_frames
+from bedside.runtime.study.pixels import read_cine, read_image, read_volume
 
 from .dicom_files import WHEEL, header, insert_before, item, save, with_pixels, with_streams, write_series
 

@@ -14,9 +14,9 @@ from pydicom.data import get_testdata_file
 
 from bedside.runtime import geometry
 from bedside.runtime.image import Cine, Image, Volume
-from bedside.runtime.pixels import read_cine, read_image, read_volume
 from bedside.runtime.report import write_all
 from bedside.runtime.study import Series, load_study
+from bedside.runtime.study.pixels import read_cine, read_image, read_volume
 
 from .report_input import NODULE, dciodvfy_errors, report_input, segmenter
 

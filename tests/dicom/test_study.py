@@ -13,8 +13,8 @@ from pydicom.fileset import FileSet
 from pydicom.sequence import Sequence
 
 from bedside.runtime.errors import StudyRejected
-from bedside.runtime.pixels import read_cine, read_image, read_volume
 from bedside.runtime.study import Study, load_study
+from bedside.runtime.study.pixels import read_cine, read_image, read_volume
 
 from .dicom_files import (
     SERIES,

@@ -14,9 +14,9 @@ from pydicom.dataelem import RawDataElement
 
 from bedside.kernels._cpu import WantedTags, scan_header
 from bedside.runtime.errors import BedsideError
-from bedside.runtime.header import _WANTED, FIRST_READ, TAGS, HeaderError, read_header
-from bedside.runtime.pixels import read_cine, read_image
 from bedside.runtime.study import load_study
+from bedside.runtime.study.header import _WANTED, FIRST_READ, TAGS, HeaderError, read_header
+from bedside.runtime.study.pixels import read_cine, read_image
 
 from .dicom_files import WHEEL, enhanced, nested_sequences, save, write_slice
 
@@ -70,7 +70,7 @@ def test_pydicom_and_scanner_paths_give_the_same_header(tmp_path: Path, monkeypa
             by_scanner[path] = read_header(path)
         except HeaderError:
             continue
-    monkeypatch.setattr("bedside.runtime.header.scan_header", lambda *_, **__: ("unusual", "", {}, None, 0))
+    monkeypatch.setattr("bedside.runtime.study.header.scan_header", lambda *_, **__: ("unusual", "", {}, None, 0))
     compared = 0
     for path, one in by_scanner.items():
         if one.transfer_syntax == pydicom.uid.DeflatedExplicitVRLittleEndian:

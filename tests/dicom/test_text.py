@@ -17,7 +17,7 @@ from pydicom import dcmread
 from pydicom.sequence import Sequence
 
 from bedside.runtime.study import load_study
-from bedside.runtime.text import CODECS, CharacterSet, decode, detect, normal_term, person_name
+from bedside.runtime.study.text import CODECS, CharacterSet, decode, detect, normal_term, person_name
 
 from .dicom_files import header, item, save, with_pixels, write_slice
 from .test_pixels import pixels_of

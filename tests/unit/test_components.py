@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bedside.runtime.components import Part, join, parts
+from bedside.runtime.findings.components import Part, join, parts
 
 
 def draw(part: Part, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from bedside.runtime.bundle_schema import ResultSpec
 from bedside.runtime.errors import BundleError, DeviceFault
 from bedside.runtime.findings import MAX_LESIONS, find
+from bedside.runtime.findings.measure import longest_diameter
 from bedside.runtime.image import Cine, Frame, Image, UltrasoundRegion, Volume
-from bedside.runtime.measure import longest_diameter
 
 OBLIQUE = ((0.8, 0.6, 0.0), (-0.48, 0.64, 0.6))
 

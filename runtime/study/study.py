@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from ..errors import StudyRejected
+from ..image import Frame, UltrasoundRegion
 from . import text
-from .errors import StudyRejected
 from .files import find_files
 from .header import Header, HeaderError, file_name, parsing, printable, read_dataset, read_header, shown
-from .image import Frame, UltrasoundRegion
 from .instance import Instance, frames_of, read_instance
 from .regions import ultrasound_regions
 from .source_images import why_no_image

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..errors import StudyRejected
 from .dicomdir import read_dicomdir
-from .errors import StudyRejected
 from .header import HeaderError, file_name, printable, read_header
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"

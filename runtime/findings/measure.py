@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .image import Cine, Frame, Image, UltrasoundRegion, Vector, Volume
+from ..image import Cine, Frame, Image, UltrasoundRegion, Vector, Volume
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 

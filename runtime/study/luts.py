@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from ..image import VoiLut, Window
 from .header import HeaderError, parsing
-from .image import VoiLut, Window
 
 COLOURS = ("Red", "Green", "Blue")
 

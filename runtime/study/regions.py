@@ -7,8 +7,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from ..image import UltrasoundRegion
 from .header import parsing
-from .image import UltrasoundRegion
 
 CENTIMETRES = 3
 """Physical Units X/Y Direction (0018,6024/6026): 3 is cm."""

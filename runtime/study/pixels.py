@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from bedside.kernels._cpu import read_planes
 
+from ..errors import StudyRejected
+from ..image import Cine, Frame, Image, VoiLut, Volume, Window
 from . import luts
 from .decoding import DecodeError, Source, frame_dtype, is_direct, refuse_unsupported, require_bytes, settle_bits
-from .errors import StudyRejected
 from .functional_groups import read_window
 from .header import HeaderError, read_dataset, shown
-from .image import Cine, Frame, Image, VoiLut, Volume, Window
 from .instance import Instance
 from .study import Series
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from ..image import Frame, Window
 from .header import HeaderError, parsing, read_dataset
-from .image import Frame, Window
 
 
 def read_frames(path: Path | None, first: Frame, count: int) -> tuple[Frame, ...]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydicom.uid import UID
 
+from ..image import Frame, Vector, Window
 from .functional_groups import pixel_spacing, read_frames
 from .header import FLOAT_PIXELS, INTEGER_PIXELS, Header, HeaderError, file_name, shown
-from .image import Frame, Vector, Window
 
 MAX_FRAME_PIXELS = 1 << 28
 """16384 x 16384: five times the largest mammogram; a frame of more is not believed."""

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BundleError, DeviceFault
+from ..image import Cine, Frame, Image, Vector, Volume
+from ..uids import content_uid
 from .components import Part, join, parts
-from .errors import BundleError, DeviceFault
-from .image import Cine, Frame, Image, Vector, Volume
 from .measure import Box, Grid, grid_of, longest_diameter, statistics
-from .uids import content_uid
 
 if TYPE_CHECKING:
-    from .bundle import Bundle
-    from .bundle_schema import ClassSpec, Code, SegmentSpec
+    from ..bundle import Bundle
+    from ..bundle_schema import ClassSpec, Code, SegmentSpec
 
 Labels = NDArray[np.uint8]
 
