@@ -1,6 +1,5 @@
 """From what the network gave to what a reader can use: lesions with measurements in patient space, or class scores."""
 
 from .findings import MAX_LESIONS, ClassScore, Findings, Labels, Lesion, find
-from .measure import plane_affine
 
-__all__ = ["MAX_LESIONS", "ClassScore", "Findings", "Labels", "Lesion", "find", "plane_affine"]
+__all__ = ["MAX_LESIONS", "ClassScore", "Findings", "Labels", "Lesion", "find"]

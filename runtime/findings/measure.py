@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.planes import plane_affine
 from ..image import Cine, Frame, Image, UltrasoundRegion, Vector, Volume
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -43,19 +44,12 @@ class Grid:
         return left, posterior, superior
 
 
-def plane_affine(frame: Frame) -> NDArray[np.float64] | None:
-    """The affine of one image plane, (z, y, x) to LPS mm with z along the plane's normal; None if the header lacks a
-    part.
-    """
+def frame_affine(frame: Frame) -> NDArray[np.float64] | None:
+    """Index (z, y, x) of one image plane to LPS mm, z along its normal; None if the header does not place it."""
     if frame.position is None or frame.orientation is None or frame.spacing is None:
         return None
-    row, column = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
-    affine = np.eye(4)
-    affine[:3, 0] = np.cross(row, column) * (frame.thickness or 1.0)
-    affine[:3, 1] = column * frame.spacing[0]
-    affine[:3, 2] = row * frame.spacing[1]
-    affine[:3, 3] = frame.position
-    return affine
+    rows, columns = frame.spacing
+    return plane_affine(frame, np.array(frame.position, np.float64), (frame.thickness or 1.0, rows, columns))
 
 
 def grid_of(source: Volume | Image | Cine) -> Grid:
@@ -63,13 +57,13 @@ def grid_of(source: Volume | Image | Cine) -> Grid:
         _, y, x = source.spacing
         return Grid(source.affine, (y, x), abs(float(np.linalg.det(source.affine[:3, :3]))))
     if isinstance(source, Image):
-        return Grid(plane_affine(source.frame), source.frame.spacing, None, source.regions)
+        return Grid(frame_affine(source.frame), source.frame.spacing, None, source.regions)
     first = source.frames[0]
     still = all(
         (f.position, f.orientation, f.spacing) == (first.position, first.orientation, first.spacing)
         for f in source.frames
     )
-    affine = plane_affine(first) if still else None
+    affine = frame_affine(first) if still else None
     if affine is not None:
         affine[:3, 0] = 0.0
     return Grid(affine, first.spacing if still else None, None, source.regions)

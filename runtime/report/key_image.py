@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 
 from ..findings import Lesion
-from ..findings.measure import plane_affine
+from ..findings.measure import frame_affine
 from ..image import Frame, Image, Volume, Window
 from ..uids import content_uid
 from .caption import WARNING, frame, printable
@@ -233,7 +233,7 @@ def _orientation_marks(data: ReportInput, width: int, height: int) -> list[tuple
     affine = (
         source.affine
         if isinstance(source, Volume)
-        else plane_affine(source.frame)
+        else frame_affine(source.frame)
         if isinstance(source, Image)
         else None
     )

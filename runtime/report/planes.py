@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..findings.measure import plane_affine
+from ..findings.measure import frame_affine
 from ..image import Frame, Image, Volume
 from .context import ReportInput
 
@@ -33,7 +33,7 @@ def planes_of(data: ReportInput) -> Planes:
     if isinstance(source, Volume):
         return _volume_planes(source)
     frames = (source.frame,) if isinstance(source, Image) else source.frames
-    affine = plane_affine(frames[0]) if isinstance(source, Image) else None
+    affine = frame_affine(frames[0]) if isinstance(source, Image) else None
     if affine is None or not data.header.get("FrameOfReferenceUID"):
         return Planes(None, None, np.arange(len(frames)), None, None, None)
     frame = frames[0]

@@ -21,10 +21,13 @@ def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     StudyRejected
         ``root`` does not exist or cannot be read.
     """
-    if not root.exists():
-        raise StudyRejected(
-            f"'{printable(root)}' does not exist", mend="give a DICOM file, a folder of them, or a DICOMDIR"
-        )
+    try:
+        root.stat()
+    except FileNotFoundError:
+        mend = "give a DICOM file, a folder of them, or a DICOMDIR"
+        raise StudyRejected(f"'{printable(root)}' does not exist", mend=mend) from None
+    except OSError as error:
+        raise StudyRejected(f"'{printable(root)}' cannot be read: {error.strerror}") from error
     if root.is_file():
         if root.name.upper() != "DICOMDIR" and not _is_dicomdir(root):
             return [root], []

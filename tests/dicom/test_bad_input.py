@@ -258,6 +258,15 @@ def test_output_without_rights(ct: Path, call: Callable[..., Result]) -> None:
             refused(call(ct, out=Path(folder) / "out"), DELIVERY, "permission denied")
 
 
+def test_study_without_rights(ct: Path, call: Callable[..., Result]) -> None:
+    call(ct)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as out:
+        Path(folder).chmod(0o000)
+        Path(out).chmod(0o777)
+        with _as_nobody():
+            refused(call(Path(folder) / "study", out=Path(out) / "out"), STUDY, "cannot be read", "permission denied")
+
+
 @contextmanager
 def _as_nobody() -> Iterator[None]:
     """Without root's rights, which know no locked folder."""
