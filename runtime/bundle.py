@@ -92,7 +92,7 @@ def load_bundle(path: Path | str) -> Bundle:
         One line that names the file and key: a missing or altered file, invalid JSON, an unknown key, transform or
         argument, channels or dtypes that do not fit together, ONNX weights that are not there.
     """
-    path = _shipped(path)
+    path = _find(path)
     unpacked = None
     if path.is_file():
         if path.suffix != ".zip":
@@ -111,10 +111,16 @@ def load_bundle(path: Path | str) -> Bundle:
         raise BundleError(f"bundle {path.resolve().name}: {error.message}", mend=error.mend) from None
 
 
-def _shipped(path: Path | str) -> Path:
+def _find(path: Path | str) -> Path:
     """The path given, or where a bundle of that name ships and no such path exists."""
     given = Path(path)
-    return given if given.exists() or given.name != str(path) else shipped().get(str(path), given)
+    try:
+        given.stat()
+    except FileNotFoundError:
+        return given if given.name != str(path) else shipped().get(str(path), given)
+    except OSError as error:
+        raise BundleError(f"bundle {path} cannot be read: {error.strerror}") from error
+    return given
 
 
 def unpack(path: Path) -> tempfile.TemporaryDirectory[str]:

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from typer.testing import CliRunner, Result
 
+from bedside.runtime import BundleError, StudyRejected, load_bundle, load_study
 from bedside.runtime.cli import app
 from tests.dicom.make_ct import make_ct
 
@@ -258,13 +259,14 @@ def test_output_without_rights(ct: Path, call: Callable[..., Result]) -> None:
             refused(call(ct, out=Path(folder) / "out"), DELIVERY, "permission denied")
 
 
-def test_study_without_rights(ct: Path, call: Callable[..., Result]) -> None:
-    call(ct)
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as out:
+def test_nothing_may_be_read() -> None:
+    with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o000)
-        Path(out).chmod(0o777)
         with _as_nobody():
-            refused(call(Path(folder) / "study", out=Path(out) / "out"), STUDY, "cannot be read", "permission denied")
+            with pytest.raises(StudyRejected, match="cannot be read: Permission denied"):
+                load_study(Path(folder) / "study")
+            with pytest.raises(BundleError, match="cannot be read: Permission denied"):
+                load_bundle(Path(folder) / "bundle")
 
 
 @contextmanager
