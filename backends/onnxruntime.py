@@ -21,7 +21,7 @@ from .contract import Array, Device, DeviceFault, DeviceUnavailable, Options, Te
 from .library import load, one_line
 from .onnx_file import check_file
 
-REQUIRES = ("onnxruntime>=1.24",)
+REQUIRES = ("onnxruntime>=1.24.1",)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from .errors import BedsideError, DeliveryError, StudyRejected
 from .image import Cine, Volume
@@ -142,10 +143,16 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         # What a row is found by stays in one piece.
         table.add_column(columns[index], overflow="fold", no_wrap=index == 0)
     for row in rows:
-        table.add_row(*("" if row[index] is None else str(row[index]) for index in kept))
+        table.add_row(*(_plain(row[index]) for index in kept))
     out.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
     out.print(table)
     out.print()
+
+
+def _plain(cell: object) -> Text:
+    """A cell as text and nothing else: a header may hold what looks like markup, or control characters."""
+    text = "" if cell is None else str(cell)
+    return Text("".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text))
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:

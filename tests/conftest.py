@@ -15,7 +15,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("BEDSIDE_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
 
-APT_PACKAGE = {"dciodvfy": "dicom3tools", "Orthanc": "orthanc"}
+APT_PACKAGE = {"dciodvfy": "dicom3tools", "Orthanc": "orthanc", "chromium": "chromium"}
 """Debian package of a program; every other program that tests use is in dcmtk."""
 
 

@@ -1,4 +1,4 @@
-"""Write what a bundle's golden cases must give: ``python -m bedside.models.golden models/ct-lung-nodule``.
+"""Write what a bundle's golden cases must give: ``python tests/golden/make_bundle_golden.py models/ct-lung-nodule``.
 
 Each case is generated, goes the whole way of the runtime on every device named, and its findings are written only where
 the devices agree. Run it after a new export, and look at the difference before committing it.
