@@ -54,9 +54,7 @@ TAGS: dict[str, int] = {
     "BodyPartExamined": 0x00180015,
     "SliceThickness": 0x00180050,
     "FrameTime": 0x00181063,
-    "FrameTimeVector": 0x00181065,
     "GantryDetectorTilt": 0x00181120,
-    "ImagerPixelSpacing": 0x00181164,
     "ViewPosition": 0x00185101,
     "SequenceOfUltrasoundRegions": 0x00186011,
     "StudyInstanceUID": 0x0020000D,
@@ -76,7 +74,6 @@ TAGS: dict[str, int] = {
     "Rows": 0x00280010,
     "Columns": 0x00280011,
     "PixelSpacing": 0x00280030,
-    "PixelAspectRatio": 0x00280034,
     "BitsAllocated": 0x00280100,
     "BitsStored": 0x00280101,
     "HighBit": 0x00280102,
@@ -87,14 +84,11 @@ TAGS: dict[str, int] = {
     "WindowWidth": 0x00281051,
     "RescaleIntercept": 0x00281052,
     "RescaleSlope": 0x00281053,
-    "RescaleType": 0x00281054,
     "VOILUTFunction": 0x00281056,
-    "RedPaletteColorLookupTableDescriptor": 0x00281101,
     "ModalityLUTSequence": 0x00283000,
     "VOILUTSequence": 0x00283010,
     "SharedFunctionalGroupsSequence": 0x52009229,
     "PerFrameFunctionalGroupsSequence": 0x52009230,
-    "ExtendedOffsetTable": 0x7FE00001,
 }
 
 _WANTED = WantedTags([MEDIA_SOP_CLASS, *TAGS.values()])

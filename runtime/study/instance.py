@@ -42,6 +42,12 @@ class Instance:
     padding_limit: int | None
     has_modality_lut: bool
     has_voi_lut: bool
+    laterality: str = ""
+    """Image Laterality (0020,0062), or Laterality (0020,0060): L, R, U, B."""
+    view_position: str = ""
+    """View Position (0018,5101): CC, MLO, AP, LL and such."""
+    frame_time_ms: float | None = None
+    """Frame Time (0018,1063)."""
 
     @property
     def encapsulated(self) -> bool:
@@ -120,6 +126,9 @@ def read_instance(header: Header) -> Instance:
         padding_limit=_padding(header, "PixelPaddingRangeLimit", signed),
         has_modality_lut=header.has("ModalityLUTSequence"),
         has_voi_lut=header.has("VOILUTSequence"),
+        laterality=header.string("ImageLaterality") or header.string("Laterality"),
+        view_position=header.string("ViewPosition"),
+        frame_time_ms=header.number("FrameTime"),
     )
 
 

@@ -131,12 +131,13 @@ def read_image(series: Series, frame: Frame | None = None) -> Image:
     """
     series.require_whole()
     if frame is None:
-        if len(series.frames) != 1:
+        frames = series.frames_of(series.only_instance())
+        if len(frames) != 1:
             raise StudyRejected(
-                f"series {series.uid} has {len(series.frames)} frames where one image is asked for",
+                f"series {series.uid} has {len(frames)} frames where one image is asked for",
                 mend="give the file of one image",
             )
-        frame = series.frames[0]
+        frame = frames[0]
     pixels, slope, intercept, window, voi, padding = _read_stack(series, [frame], 1, None)
     instance = series.instance(frame)
     return Image(
@@ -156,34 +157,23 @@ def read_cine(
 ) -> Cine:
     """Decode all frames of one multi-frame instance; without ``instance``, of the only one of the series.
 
-    A series of single-frame instances is taken as one run in the order of Instance Number.
-
     Raises
     ------
     StudyRejected
-        As :func:`read_volume`; also if the series has several multi-frame instances and none is named.
+        As :func:`read_volume`; also if the series has several instances and none is named.
     """
     series.require_whole()
-    several = [one for one in series.instances if one.frames > 1]
-    if instance is None and len(several) > 1:
-        raise StudyRejected(
-            f"series {series.uid} has {len(several)} cines where one is asked for", mend="give the file of one cine"
-        )
-    if instance is None and several:
-        instance = several[0]
-    if instance is not None:
-        frames = [frame for frame in series.frames if frame.path == instance.path]
-    else:
-        frames = sorted(series.frames, key=lambda frame: (frame.instance_number or 0, frame.path))
+    instance = instance or series.only_instance()
+    frames = series.frames_of(instance)
     pixels, slope, intercept, window, voi, _ = _read_stack(series, frames, threads, progress)
     return Cine(
         pixels=pixels,
-        frames=tuple(frames),
-        frame_time_ms=series.frame_time_ms,
+        frames=frames,
+        frame_time_ms=instance.frame_time_ms,
         slope=slope,
         intercept=intercept,
         window=window,
-        regions=series.regions_of(series.instance(frames[0])),
+        regions=series.regions_of(instance),
         voi_lut=voi,
     )
 

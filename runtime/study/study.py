@@ -23,6 +23,8 @@ Progress = Callable[[str, int, int], None]
 
 SLICED = ("CT", "MR", "PT")
 """Modalities whose frames are slices even where positions are missing: the geometry gate says what is missing."""
+LISTED = 6
+"""How many instances a refusal names."""
 TEXTS = (
     "PatientName",
     "PatientID",
@@ -67,13 +69,8 @@ class Series:
     body_part: str = ""
     frame_of_reference_uid: str | None = None
     image_type: tuple[str, ...] = ()
-    laterality: str = ""
-    view_position: str = ""
     photometric: str = ""
     transfer_syntaxes: tuple[str, ...] = ()
-    frame_time_ms: float | None = None
-    imager_spacing: tuple[float, float] | None = None
-    """Imager Pixel Spacing (0018,1164), mm at the detector, not in the patient."""
     manufacturer: str = ""
     model: str = ""
     regions: tuple[UltrasoundRegion, ...] = ()
@@ -89,6 +86,51 @@ class Series:
     def instance(self, frame: Frame) -> Instance:
         """The instance a frame belongs to."""
         return self._by_path[frame.path]
+
+    def frames_of(self, instance: Instance) -> tuple[Frame, ...]:
+        """The frames of one instance, in their order."""
+        return tuple(frame for frame in self.frames if frame.path == instance.path)
+
+    def only_instance(self, uid: str | None = None) -> Instance:
+        """The one image or cine of a series that is not a volume: the one with this SOP Instance UID, or the only one.
+
+        Views of two sides, or from two directions, often lie in one series; they are no run of frames in time, so
+        nothing is chosen here, and nothing is joined.
+
+        Raises
+        ------
+        StudyRejected
+            ``uid`` is not in the series or twice in it, or none is given and there are several instances.
+        """
+        found = [one for one in self.instances if uid is None or one.sop_instance_uid == uid]
+        if len(found) == 1:
+            return found[0]
+        if uid is not None and found:
+            names = ", ".join(one.name for one in found)
+            raise StudyRejected(
+                f"series {self.uid} has instance {uid} {len(found)} times: {names}", mend="give one of the files"
+            )
+        listed = "; ".join(self._described(one) for one in self.instances[:LISTED])
+        more = f"; and {len(self.instances) - LISTED} more" if len(self.instances) > LISTED else ""
+        if uid is not None:
+            raise StudyRejected(f"instance {shown(uid)} is not in series {self.uid}", mend=f"there: {listed}{more}")
+        raise StudyRejected(
+            f"series {self.uid} has {len(self.instances)} images where one is asked for: {listed}{more}",
+            mend="name one with --instance UID",
+        )
+
+    def _described(self, instance: Instance) -> str:
+        """Number, side, view, frames, file and UID of an instance, as far as the header has them."""
+        number = self.frames_of(instance)[0].instance_number
+        words = [
+            "" if number is None else str(number),
+            shown(instance.laterality),
+            shown(instance.view_position),
+            f"{instance.frames} frames" if instance.frames > 1 else "",
+            f"in {instance.name}",
+            f"({shown(instance.sop_instance_uid)})",
+        ]
+        return " ".join(word for word in words if word)
 
     def dataset(self, index: int = 0) -> Dataset:
         """The whole header, without pixels, of the instance of ``frames[index]``, its text decoded as :mod:`text` does.
@@ -335,7 +377,6 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
         return None
     first = sound[0]
     charset = _charset(first)
-    spacing = first.floats("ImagerPixelSpacing")
     regions: tuple[UltrasoundRegion, ...] = ()
     if first.has("SequenceOfUltrasoundRegions"):
         try:
@@ -355,12 +396,8 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
         body_part=first.string("BodyPartExamined"),
         frame_of_reference_uid=first.string("FrameOfReferenceUID") or None,
         image_type=first.strings("ImageType"),
-        laterality=first.string("ImageLaterality") or first.string("Laterality"),
-        view_position=first.string("ViewPosition"),
         photometric=instances[0].photometric,
         transfer_syntaxes=tuple(sorted({instance.transfer_syntax for instance in instances})),
-        frame_time_ms=first.number("FrameTime"),
-        imager_spacing=(spacing[0], spacing[1]) if len(spacing) == 2 else None,
         manufacturer=text.decode(first.raw("Manufacturer"), charset),
         model=text.decode(first.raw("ManufacturerModelName"), charset),
         regions=regions,

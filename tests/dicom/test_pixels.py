@@ -448,13 +448,42 @@ def test_a_file_that_grows_shorter_after_the_headers_were_read_is_refused(tmp_pa
         read_volume(series, series.frames, np.eye(4))
 
 
-def test_single_frames_without_position_are_a_cine_in_instance_order(tmp_path: Path) -> None:
-    for index in range(3):
-        ds = _cine(SOPInstanceUID=f"2.25.5{index}", InstanceNumber=3 - index)
-        save(with_pixels(ds, np.full((6, 8), index, np.uint8)), tmp_path / f"{index}")
+def test_stills_of_one_series_are_no_cine_and_one_must_be_named(tmp_path: Path) -> None:
+    for index, side in enumerate("LR"):
+        ds = _cine(SOPInstanceUID=f"2.25.5{index}", InstanceNumber=index + 1, Modality="MG")
+        ds.ImageLaterality, ds.ViewPosition = side, "CC"
+        save(with_pixels(ds, np.full((6, 8), index, np.uint8)), tmp_path / f"{side}.dcm")
     series = load_study(tmp_path).series[0]
     assert series.kind == "image"
-    assert read_cine(series).pixels[:, 0, 0].tolist() == [2, 1, 0]
+    said = r"1 L CC in L.dcm \(2.25.50\); 2 R CC in R.dcm \(2.25.51\) \(name one with --instance UID"
+    for read in (read_cine, read_image):
+        with pytest.raises(StudyRejected, match=said):
+            read(series)
+    right = series.only_instance("2.25.51")
+    assert read_image(series, series.frames_of(right)[0]).pixels.tolist() == np.full((6, 8), 1).tolist()
+    with pytest.raises(StudyRejected, match=r"instance 2.25.7 is not in series .* \(there: 1 L CC in L.dcm"):
+        series.only_instance("2.25.7")
+    (tmp_path / "copy.dcm").write_bytes((tmp_path / "R.dcm").read_bytes())
+    with pytest.raises(StudyRejected, match=r"has instance 2.25.51 2 times: R.dcm, copy.dcm"):
+        load_study(tmp_path).series[0].only_instance("2.25.51")
+
+
+def test_of_two_cines_or_a_still_beside_a_cine_one_must_be_named(tmp_path: Path) -> None:
+    cine = with_pixels(_cine(SOPInstanceUID="2.25.51", InstanceNumber=1, FrameTime=40), np.zeros((3, 6, 8), np.uint8))
+    save(cine, tmp_path / "a.dcm")
+    still = with_pixels(_cine(SOPInstanceUID="2.25.52", InstanceNumber=2), np.ones((6, 8), np.uint8))
+    save(still, tmp_path / "b.dcm")
+    series = load_study(tmp_path).series[0]
+    with pytest.raises(StudyRejected, match=r"1 3 frames in a.dcm \(2.25.51\); 2 in b.dcm \(2.25.52\)"):
+        read_cine(series)
+    assert read_cine(series, series.only_instance("2.25.51")).pixels.shape == (3, 6, 8)
+    other = with_pixels(_cine(SOPInstanceUID="2.25.52", InstanceNumber=2, FrameTime=20), np.ones((2, 6, 8), np.uint8))
+    save(other, tmp_path / "b.dcm")
+    series = load_study(tmp_path).series[0]
+    with pytest.raises(StudyRejected, match="2 images where one is asked for"):
+        read_cine(series)
+    second = read_cine(series, series.only_instance("2.25.52"))
+    assert second.pixels.shape == (2, 6, 8) and second.frame_time_ms == 20.0
 
 
 def test_irregular_but_harmless_files_fall_to_pydicom(tmp_path: Path) -> None:
