@@ -98,6 +98,7 @@ def regularise(volume: Volume, verdict: Verdict, *, threads: int = 0) -> Volume:
         frames=frames,
         window=volume.window,
         padding_value=padding if same_rescale else None,
+        voi_lut=volume.voi_lut,
     )
 
 

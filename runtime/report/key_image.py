@@ -20,8 +20,9 @@ from scipy import ndimage
 
 from ..findings import Lesion
 from ..findings.measure import frame_affine
-from ..image import Frame, Image, Volume, Window
+from ..image import Frame, Image, Volume
 from ..uids import content_uid
+from ..voi import choose, voi
 from .caption import WARNING, frame, printable
 from .context import ReportInput, code_item, reference, result_dataset
 from .text import finding_text, measures
@@ -197,20 +198,14 @@ def _aspect(data: ReportInput) -> float:
 
 
 def _display(values: NDArray[np.float32], stored: NDArray[Any], source: Any) -> NDArray[np.uint8]:
-    """Through the VOI window (PS3.3 C.11.2.1.2), or, where there is none, the 1st to 99th percentile."""
-    window: Window | None = source.window
-    if window is None or window.width < 1:
+    """Through the VOI table or window (:mod:`..voi`), or, where there is neither, the 1st to 99th percentile."""
+    how = choose(source.window, source.voi_lut)
+    if how is None:
         padding = getattr(source, "padding_value", None)
         inside = values[stored != padding] if padding is not None else values.reshape(-1)
         low, high = np.percentile(inside, (1, 99)) if inside.size else (0.0, 1.0)
         return np.clip((values - low) * (255.0 / max(float(high - low), 1e-6)), 0, 255).astype(np.uint8)
-    if window.function == "SIGMOID":
-        return np.asarray(255.0 / (1.0 + np.exp(-4.0 * (values - window.center) / window.width)), np.uint8)
-    if window.function == "LINEAR_EXACT":
-        scaled = (values - window.center) / window.width + 0.5
-    else:
-        scaled = (values - (window.center - 0.5)) / max(window.width - 1.0, 1e-6) + 0.5
-    return np.asarray(np.clip(scaled, 0.0, 1.0) * 255.0 + 0.5, np.uint8)
+    return np.asarray(voi(values, how) * np.float32(255.0) + np.float32(0.5), np.uint8)
 
 
 def _outline(picture: NDArray[np.uint8], mask: NDArray[np.bool_], color: tuple[int, ...], width: int) -> None:

@@ -9,7 +9,8 @@ from pydantic import Field
 from scipy import ndimage
 
 from ..errors import StudyRejected
-from ..image import UltrasoundRegion
+from ..image import UltrasoundRegion, VoiLut, Window
+from ..voi import linear, voi
 from .intensity import Intensity
 from .registry import register
 from .spatial import Padding
@@ -113,18 +114,15 @@ class UltrasoundRegiond(Crop2D):
         state.has_spacing = True
 
 
-def display_range(state: State, center: float, width: float, function: str) -> None:
-    """Apply a VOI window, values to 0..255 (DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
-    if function == "SIGMOID":
-        values = state.settle()
-        out = np.exp((values - np.float32(center)) * np.float32(-4.0 / width))
-        out += 1.0
-        state.replace(np.divide(np.float32(255.0), out, out=out))
+def display_range(state: State, how: Window | VoiLut) -> None:
+    """Apply a VOI window or table, values to 0..255; a linear window joins the pending value map (see :mod:`..voi`)."""
+    line = linear(how)
+    if line is None:
+        brightness = voi(state.settle(), how)
+        brightness *= np.float32(255.0)
+        state.replace(brightness)
         return
-    if function == "LINEAR":
-        center, width = center - 0.5, max(width - 1.0, 1e-6)
-    slope = 255.0 / width
-    state.values = state.values.linear(slope, 127.5 - center * slope)
+    state.values = state.values.linear(255.0 * line[0], 255.0 * line[1])
     if state.values.clips:
         state.settle()
     state.values = state.values.clip(0.0, 255.0)

@@ -18,7 +18,8 @@ from bedside import kernels
 
 from ..bundle_schema import BundleMeta, InputSpec, NetworkDataFormat
 from ..errors import BundleError, StudyRejected
-from ..image import Cine, Image, UltrasoundRegion, Volume, Window
+from ..image import Cine, Image, UltrasoundRegion, VoiLut, Volume, Window
+from ..voi import choose
 from .geometry import Permute
 from .intensity import Intensity
 from .ours import Grayscaled, display_range
@@ -146,7 +147,7 @@ class Plan:
         else:
             state, border = self._enter_plane(image, frame, threads)
         if self.spec.apply_voi:
-            _apply_window(state, image.window)
+            _apply_voi(state, choose(image.window, image.voi_lut))
         return state, border
 
     def _enter_volume(self, volume: Volume, threads: int) -> tuple[State, Permute]:
@@ -205,10 +206,10 @@ def _region_spacing(regions: Sequence[UltrasoundRegion]) -> tuple[float, float] 
     return (y, x) if y and x else None
 
 
-def _apply_window(state: State, window: Window | None) -> None:
-    if window is None:
-        raise StudyRejected("the series has no VOI window, which the bundle asks for (input.apply_voi)")
-    display_range(state, window.center, window.width, window.function)
+def _apply_voi(state: State, how: Window | VoiLut | None) -> None:
+    if how is None:
+        raise StudyRejected("the series has no VOI window or table, which the bundle asks for (input.apply_voi)")
+    display_range(state, how)
 
 
 def compile_plan(

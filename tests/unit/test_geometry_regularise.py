@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from bedside.runtime.geometry import check, regularise
-from bedside.runtime.image import Frame, Volume
+from bedside.runtime.image import Frame, VoiLut, Volume, Window
 
 from .geometry_frames import stack
 
@@ -194,3 +194,11 @@ def test_a_volume_that_does_not_belong_to_the_verdict():
     assert refused.accepted
     with pytest.raises(ValueError, match="refused"):
         regularise(volume_of(frames, scene(frames), verdict.order), check([]))
+
+
+def test_the_window_and_the_table_are_kept():
+    frames = stack(np.array([0.0, 1, 2, 4, 5]))
+    lut, window = VoiLut(0, np.array([0, 255], np.uint16), 8), Window(40.0, 400.0)
+    volume = run(frames, "gap", window=window, voi_lut=lut)
+    assert len(volume.voxels) == 6
+    assert volume.voi_lut is lut and volume.window is window
