@@ -23,8 +23,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ..errors import DeliveryError
+from ..quiet import lenient
 from . import key_image, result_json, seg, seg_check, sr
-from .context import Provenance, ReportInput, quiet
+from .context import Provenance, ReportInput
 
 __all__ = ["Provenance", "ReportInput", "WrittenFile", "require_writable", "write_all"]
 
@@ -97,7 +98,7 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
         out.parent.mkdir(parents=True, exist_ok=True)
         there = out.exists()
         work = Path(tempfile.mkdtemp(prefix=".bedside-", dir=out if there else out.parent))
-        with quiet():
+        with lenient():
             files = _write(data, work, progress or (lambda stage, done, total: None))
         if there:
             _replace(work, out, [file.path.name for file in files])

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-import pydicom.config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -144,27 +140,6 @@ class ReportInput:
         bundle = self.bundle
         source = str(self.header.get("SeriesInstanceUID", ""))
         return content_uid("series", modality, source, bundle.name, bundle.version, bundle.sha256)
-
-
-_QUIET = RLock()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Let pydicom and highdicom pass over values that break their VR's rules, without a word.
-
-    Such values come with the source's header and go into the result as they are. The warnings would quote them, and a
-    patient's name must not reach a log. Both settings belong to the process, hence the lock.
-    """
-    settings = pydicom.config.settings
-    with _QUIET, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before = settings.reading_validation_mode, settings.writing_validation_mode
-        settings.reading_validation_mode = settings.writing_validation_mode = pydicom.config.IGNORE
-        try:
-            yield
-        finally:
-            settings.reading_validation_mode, settings.writing_validation_mode = before
 
 
 def code_item(value: str, scheme: str, meaning: str) -> Dataset:

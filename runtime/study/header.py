@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +21,8 @@ from pydicom.multival import MultiValue
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from bedside.kernels._cpu import WantedTags, scan_header
+
+from ..quiet import silent
 
 FIRST_READ = 16 * 1024
 """Bytes read first; the header of a CT slice is 2 to 12 KB."""
@@ -92,9 +92,6 @@ TAGS: dict[str, int] = {
 }
 
 _WANTED = WantedTags([MEDIA_SOP_CLASS, *TAGS.values()])
-
-_one_thread = threading.RLock()
-"""warnings.catch_warnings is not safe between threads."""
 
 
 class HeaderError(Exception):
@@ -195,25 +192,13 @@ def printable(path: Path | str) -> str:
 @contextmanager
 def parsing(what: str) -> Iterator[None]:
     """Around what pydicom parses when it is asked for: whatever a damaged value raises becomes a HeaderError."""
-    with _quiet_pydicom():
+    with silent():
         try:
             yield
         except HeaderError:
             raise
         except Exception as error:
             raise HeaderError(f"{what} cannot be parsed ({type(error).__name__})") from error
-
-
-@contextmanager
-def _quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from warning and logging: it quotes the values that it forgives, and these may be a patient's."""
-    with _one_thread, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        before, pydicom.config.logger.disabled = pydicom.config.logger.disabled, True
-        try:
-            yield
-        finally:
-            pydicom.config.logger.disabled = before
 
 
 @lru_cache(maxsize=4096)
@@ -315,7 +300,7 @@ def read_dataset(path: Path) -> Dataset:
 
 
 def _with_pydicom(source: Any, **options: Any) -> Dataset:
-    with _quiet_pydicom():
+    with silent():
         try:
             return pydicom.dcmread(source, force=True, **options)
         except InvalidDicomError as error:
