@@ -111,10 +111,8 @@ def longest_diameter(
     for bound, z, y in sorted(bounds, key=lambda one: one[:2]):
         if -bound <= best:
             break
-        # Only the first and last pixel of a row can be an end: every other one lies between two of its row.
         plane = inside[z, y]
-        left, right = plane.argmax(axis=1), plane.shape[1] - 1 - plane[:, ::-1].argmax(axis=1)
-        points = np.concatenate([np.stack([y, left], axis=1), np.stack([y, right], axis=1)])
+        points = _corners(y, plane.argmax(axis=1), plane.shape[1] - 1 - plane[:, ::-1].argmax(axis=1))
         scaled = points * pixel
         distance = (scaled[:, np.newaxis, 0] - scaled[:, 0]) ** 2 + (scaled[:, np.newaxis, 1] - scaled[:, 1]) ** 2
         a, b = divmod(int(distance.argmax()), len(points))
@@ -123,6 +121,34 @@ def longest_diameter(
             best, where = length, z
             ends = ((int(points[a, 0]), int(points[a, 1])), (int(points[b, 0]), int(points[b, 1])))
     return best, where, ends
+
+
+def _corners(y: NDArray[np.intp], left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Corners (y, x) of the convex hull of rows of pixels: only these can be an end of a longest distance.
+
+    By the monotone chain (Andrew 1979), exact in integers; a hull of n rows has some n^(2/3) corners at most, so all
+    pairs of them are few. First the left ends and then the right ends, each in the order of the rows; a row of one
+    pixel counts as a left end.
+    """
+    rows, ends = y.tolist(), (left.tolist(), right.tolist())
+    count = len(rows)
+    kept = set(_chain(rows, ends[0], 1))
+    kept.update(n if ends[0][n] == ends[1][n] else n + count for n in _chain(rows, ends[1], -1))
+    return np.array([(rows[n % count], ends[n // count][n % count]) for n in sorted(kept)], np.intp)
+
+
+def _chain(rows: list[int], columns: list[int], side: int) -> list[int]:
+    """Which of the points, one a row, are corners of their hull towards lower (``side`` 1) or higher (-1) columns."""
+    kept: list[int] = []
+    for n, (row, column) in enumerate(zip(rows, columns, strict=True)):
+        while len(kept) > 1:
+            a, b = kept[-2:]
+            turn = (rows[b] - rows[a]) * (column - columns[a]) - (columns[b] - columns[a]) * (row - rows[a])
+            if turn * side > 0:
+                break
+            kept.pop()
+        kept.append(n)
+    return kept
 
 
 def statistics(

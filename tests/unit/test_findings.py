@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,7 +101,8 @@ def test_lesions_are_the_components_and_their_numbers(labels: NDArray[np.uint8],
         assert lesion.volume_mm3 == pytest.approx(len(points) * 3.0 * 0.5 * 0.8)
         assert lesion.centroid == pytest.approx(tuple(points.mean(axis=0)))
         assert lesion.centroid_lps == pytest.approx(tuple((source.affine @ [*points.mean(axis=0), 1])[:3]))
-        assert all(type(edge) is int for side in lesion.bbox for edge in side)
+        ends = (edge for side in (*lesion.bbox, *lesion.diameter_ends) for edge in side)
+        assert {type(n) for n in (lesion.key_slice, lesion.diameter_slice, lesion.voxels, *ends)} == {int}
         assert lesion.bbox == tuple((int(a), int(b) + 1) for a, b in zip(points.min(0), points.max(0), strict=True))
         areas = inside.sum(axis=(1, 2))
         assert areas[lesion.key_slice] == areas.max()
@@ -142,6 +144,18 @@ def test_longest_diameter_finds_the_longest_pair_of_large_shapes(seed: int, dy: 
         p = np.argwhere(plane) * (dy, dx)
         if len(p):
             assert length >= np.sqrt(((p[:, None] - p) ** 2).sum(-1)).max() - 1e-9
+
+
+def test_longest_diameter_of_a_mammogram_takes_no_more_memory_than_its_mask() -> None:
+    y, x = np.ogrid[:4096, :256]
+    inside = (((y - 2048) / 2048) ** 2 + ((x - 128) / 128) ** 2 <= 1)[np.newaxis]
+    tracemalloc.start()
+    length, _, (a, b) = longest_diameter(inside, (0.1, 0.05), range(1))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert length == pytest.approx(409.6, abs=0.2)
+    assert inside[0][a] and inside[0][b]
+    assert peak < 10 * inside.nbytes
 
 
 def test_small_parts_fall_and_are_counted() -> None:
