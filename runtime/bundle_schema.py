@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -27,10 +28,33 @@ def _digest(value: str) -> str:
     return value
 
 
+PLACEHOLDERS = ("count", "names", "largest", "volume", "class", "probability")
+"""What a finding text may use in braces.
+
+``count`` of lesions, their ``names``, ``largest`` diameter and total ``volume`` with units; most probable ``class`` and
+its ``probability`` in percent."""
+
+
+def _template(text: str) -> str:
+    """A text that :meth:`str.format_map` fills in from :data:`PLACEHOLDERS` alone, whatever their values are."""
+    allowed = "use only {" + "}, {".join(PLACEHOLDERS) + "}, and {{ }} for braces"
+    try:
+        fields = [field for field in string.Formatter().parse(text) if field[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"{error}; {allowed}") from None
+    for _, name, width, conversion in fields:
+        # Formats and attributes of a value could fail, or ask for gigabytes of blanks, once the network has run.
+        if name not in PLACEHOLDERS or width or conversion:
+            shown = f"{name}{'!' if conversion else ''}{conversion or ''}{':' if width else ''}{width or ''}"
+            raise ValueError(f"'{{{shown}}}' is no placeholder; {allowed}")
+    return text
+
+
 BundlePath = Annotated[str, AfterValidator(_relative)]
 Sha256 = Annotated[str, AfterValidator(_digest)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Name = Annotated[str, Field(min_length=1)]
+Template = Annotated[str, AfterValidator(_template)]
 
 
 class Code(_Strict):
@@ -102,8 +126,8 @@ class ResultSpec(_Strict):
     kind: Literal["segmentation", "classification"]
     segments: tuple[SegmentSpec, ...] = ()
     classes: tuple[ClassSpec, ...] = ()
-    finding: str = ""
-    """Text template for the report; any script."""
+    finding: Template = ""
+    """Text template for the report; any script. :data:`PLACEHOLDERS` are filled in."""
 
     @model_validator(mode="after")
     def _fits_kind(self) -> ResultSpec:

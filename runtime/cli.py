@@ -91,6 +91,10 @@ def run(
     accept: AcceptOption = "",
     series: Annotated[str | None, typer.Option("--series", metavar="UID", help="Take this series.")] = None,
     study_uid: StudyOption = None,
+    instance: Annotated[
+        str | None, typer.Option("--instance", metavar="UID", help="Take this image or cine of the series.")
+    ] = None,
+    label_map: Annotated[bool, typer.Option("--label-map", help="Write the SEG as LABELMAP, not BINARY.")] = False,
     threads: Annotated[int, typer.Option("--threads", min=0, help="Host threads; 0 is every core.")] = 0,
     json_file: JsonOption = None,
 ) -> None:
@@ -108,6 +112,8 @@ def run(
                 accept=accepted,
                 series_uid=series,
                 study_uid=study_uid,
+                instance_uid=instance,
+                label_map=label_map,
                 threads=threads,
                 progress=progress,
             )

@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from .errors import BedsideError, DeliveryError, StudyRejected
-from .image import Cine, Volume
+from .image import Cine, Image, Volume
 from .select import NoSeries
 from .stopwatch import Progress as Listener
+from .study.header import printable
 
 if TYPE_CHECKING:
     from bedside.backends.contract import Device
@@ -217,7 +218,7 @@ def print_overview(shown: Overview) -> None:
     rows = []
     for one in shown.series:
         series, first = one.series, one.series.frames[0]
-        damaged = f"{series.damaged[0].path.name}: {series.damaged[0].reason}" if series.damaged else ""
+        damaged = f"{series.damaged[0].name}: {series.damaged[0].reason}" if series.damaged else ""
         verdict = ""
         if one.verdict is not None:
             verdict = one.verdict.message if one.verdict.accepted else f"{one.verdict.message} ({one.verdict.mend})"
@@ -237,7 +238,7 @@ def print_overview(shown: Overview) -> None:
     for note in shown.study.notes:
         out.print(f"note: {note}", markup=False, soft_wrap=True)
     for skipped in shown.study.skipped:
-        out.print(f"skipped {skipped.path.name}: {skipped.reason}", markup=False, soft_wrap=True)
+        out.print(f"skipped {skipped.name}: {skipped.reason}", markup=False, soft_wrap=True)
     if shown.bundle is not None and chosen is None:
         out.print(f"{shown.bundle.name} takes none of these series", style="bold red", markup=False, soft_wrap=True)
 
@@ -256,11 +257,12 @@ def print_result(result: Result) -> None:
                 _length(lesion.longest_diameter_mm, lesion.longest_diameter_px),
                 "" if lesion.mean is None else f"{lesion.mean:.0f} ± {lesion.std:.0f}",
                 lesion.key_slice + 1 if place else "",
+                _instance_number(result.source, lesion.key_slice),
             )
             for lesion in findings.lesions
         ]
         title = f"{len(lesions)} found by {result.bundle.name} {result.bundle.version} on {result.provenance.device}"
-        columns = ("no.", "finding", "volume mm³", "area mm²", "longest diameter", "mean ± SD", place)
+        columns = ("no.", "finding", "volume mm³", "area mm²", "longest diameter", "mean ± SD", place, "instance")
         if lesions:
             print_table(title, columns, lesions[:_SHOWN])
         else:
@@ -276,8 +278,14 @@ def print_result(result: Result) -> None:
     times = ", ".join(f"{name} {ms:.0f}" for name, ms in result.stage_ms.items())
     out.print(f"ms: {times}, in all {sum(result.stage_ms.values()):.0f}", markup=False, soft_wrap=True)
     for file in result.files:
-        out.print(f"wrote {file.path}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"wrote {printable(file.path)}", markup=False, highlight=False, soft_wrap=True)
     out.print("Not for diagnosis.", style="bold")
+
+
+def _instance_number(source: Volume | Image | Cine, index: int) -> int | None:
+    """Of the slice of a volume that a viewer shows by it; None where the slice was resampled."""
+    frame = source.frames[index] if isinstance(source, Volume) else None
+    return None if frame is None else frame.instance_number
 
 
 def _length(mm: float | None, px: float | None) -> str:

@@ -37,7 +37,7 @@ class SeriesOverview:
             "photometric_interpretation": series.photometric,
             "transfer_syntaxes": list(series.transfer_syntaxes),
             "image_type": list(series.image_type),
-            "damaged": [{"file": lost.path.name, "reason": lost.reason} for lost in series.damaged],
+            "damaged": [{"file": lost.name, "reason": lost.reason} for lost in series.damaged],
             "geometry": None if self.verdict is None else self.verdict.to_json(),
         }
 
@@ -56,7 +56,7 @@ class Overview:
             "study_instance_uid": self.study.study_uid,
             "description": self.study.description,
             "series": [one.to_json() for one in self.series],
-            "skipped": [{"file": skipped.path.name, "reason": skipped.reason} for skipped in self.study.skipped],
+            "skipped": [{"file": skipped.name, "reason": skipped.reason} for skipped in self.study.skipped],
             "notes": list(self.study.notes),
         }
         if self.bundle is not None:

@@ -10,21 +10,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from bedside.backends.contract import Array, Options, Program
 
 from . import geometry
 from .bundle import Bundle, load_bundle
 from .devices import open_program
-from .errors import DeviceUnavailable
+from .errors import DeviceUnavailable, StudyRejected
 from .findings import Findings, find
-from .image import Cine, Image, Volume
+from .image import Cine, Frame, Image, Volume
 from .inferer import infer, infer_cine
 from .report import Provenance, ReportInput, WrittenFile, require_writable, write_all
 from .report.result_json import build
 from .select import Selection, select_series
 from .stopwatch import Progress, Stopwatch
 from .study import Series, Study, load_study, read_cine, read_image, read_volume
+from .study.instance import Instance
 
 DEFAULT_DEVICE = "openvino:CPU"
 _PLANAR = frozenset({"image", "cine"})
@@ -63,6 +65,32 @@ class Result:
         return {**build(self.report, list(self.files)), "stage_ms": self.stage_ms}
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What one run reads, how, and who watches."""
+
+    study: Study
+    bundle: Bundle
+    series: Series
+    selection: Selection
+    instance: Instance | None
+    """Of a series that is no volume, the image or cine that is read."""
+    threads: int
+    clock: Stopwatch
+    progress: Progress | None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The pixels of a job, and where they came from."""
+
+    source: Volume | Image | Cine
+    frames: tuple[Frame, ...]
+    """The frames that were used, in order."""
+    header: Dataset
+    """Of the instance of the first of them."""
+
+
 def run(
     study: Study | Path | str,
     bundle: Bundle | Path | str,
@@ -72,6 +100,8 @@ def run(
     accept: Collection[str] = (),
     series_uid: str | None = None,
     study_uid: str | None = None,
+    instance_uid: str | None = None,
+    label_map: bool = False,
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -91,6 +121,10 @@ def run(
         Findings of the geometry gate to go on in spite of; :data:`bedside.runtime.geometry.ACCEPTABLE` lists them.
     series_uid, study_uid
         Which series or study, where the choice is not to be the runtime's.
+    instance_uid
+        SOP Instance UID of the image or cine to take, where the series has several and is no volume.
+    label_map
+        Write the SEG as LABELMAP and not as BINARY.
     threads
         Host threads; 0 is every core of the process's affinity mask.
     progress
@@ -99,7 +133,8 @@ def run(
     Raises
     ------
     StudyRejected
-        The study cannot be read, has no series the bundle accepts, or its geometry is in doubt.
+        The study cannot be read, has no series the bundle accepts, or its geometry is in doubt; or the series has
+        several images or cines and none is named.
     BundleError
         The bundle is incomplete, altered or asks for what this version does not have.
     DeviceUnavailable, DeviceFault
@@ -109,12 +144,7 @@ def run(
     """
     clock = Stopwatch(progress)
     if out is not None:
-        if device == "null":
-            raise DeviceUnavailable(
-                "device null computes nothing, so its results may not be written into a patient's study",
-                mend="choose another device, or call run() without out to measure",
-            )
-        require_writable(Path(out))
+        _require_deliverable(Path(out), device)
     if not isinstance(bundle, Bundle):
         with clock.stage("bundle"):
             bundle = load_bundle(bundle)
@@ -122,40 +152,30 @@ def run(
         with clock.stage("read"):
             study = load_study(study, study_uid=study_uid, progress=progress)
     with clock.stage("select"):
-        selection = select_series(study, bundle.meta.accepts, kinds(bundle), series_uid=series_uid)
-        series = selection.chosen
-        assert series is not None  # a study without one was refused
-        series.require_whole()
-    verdict: geometry.Verdict | None = None
-    if bundle.meta.input.kind == "volume":
-        with clock.stage("geometry"):
-            verdict = geometry.check(series.frames, accept)
-            verdict.require(selection.labels[series.uid])
+        series, selection = _select(study, bundle, series_uid)
+        instance = _instance(series, bundle, instance_uid)
+    job = _Job(study, bundle, series, selection, instance, threads, clock, progress)
+    verdict = _verdict(job, accept) if instance is None else None
     with clock.stage("open"):
         program = open_program(bundle.model_path, device, Options(threads=threads, in_flight=2))
     try:
-        source: Volume | Image | Cine
-        if verdict is not None:
-            source = volume = _read_volume(series, verdict, threads, clock, progress)
-            output = _volume(program, bundle, volume, threads, clock, progress)
-        else:
-            with clock.stage("decode"):
-                source = planes = _read_planes(series, threads, progress)
-            output = _planes(program, bundle, planes, threads, clock, progress)
-        provenance = _provenance(program, study, series, selection, verdict)
+        read = _read_planes(job, instance) if instance is not None else _read_volume(job, verdict)
+        output = _infer(program, job, read.source)
+        provenance = _provenance(program, job, verdict)
     finally:
         program.close()
     with clock.stage("measure"):
-        findings = find(output, source, bundle)
-
+        findings = find(output, read.source, bundle)
     report = ReportInput(
-        header=series.dataset(),
-        source=source,
+        header=read.header,
+        source=read.source,
         findings=findings,
         bundle=bundle,
         provenance=replace(provenance, stage_ms=dict(clock.ms)),
         software_version=version("bedside"),
-        instances=tuple(series.frames),
+        used=read.frames,
+        multi_frame=frozenset(one.sop_instance_uid for one in series.instances if one.frames > 1),
+        label_map=label_map,
     )
     files: list[WrittenFile] = []
     if out is not None:
@@ -164,31 +184,86 @@ def run(
     return Result(study, series, report, tuple(files), clock.ms)
 
 
+def _require_deliverable(out: Path, device: str) -> None:
+    """Refuse what could not be written in the end, before any work is done for it."""
+    if device == "null":
+        raise DeviceUnavailable(
+            "device null computes nothing, so its results may not be written into a patient's study",
+            mend="choose another device, or call run() without out to measure",
+        )
+    require_writable(out)
+
+
+def _select(study: Study, bundle: Bundle, series_uid: str | None) -> tuple[Series, Selection]:
+    selection = select_series(study, bundle.meta.accepts, kinds(bundle), series_uid=series_uid)
+    series = selection.chosen
+    assert series is not None  # a study without one was refused
+    series.require_whole()
+    return series, selection
+
+
+def _instance(series: Series, bundle: Bundle, uid: str | None) -> Instance | None:
+    """The image or cine to read; None where the bundle takes the series as a volume."""
+    if bundle.meta.input.kind != "volume":
+        return series.only_instance(uid)
+    if uid is not None:
+        raise StudyRejected(
+            f"{bundle.name} takes a whole series as a volume, so no instance of it can be named",
+            mend="leave out --instance",
+        )
+    return None
+
+
+def _verdict(job: _Job, accept: Collection[str]) -> geometry.Verdict:
+    with job.clock.stage("geometry"):
+        verdict = geometry.check(job.series.frames, accept)
+        verdict.require(job.selection.labels[job.series.uid])
+    return verdict
+
+
 def kinds(bundle: Bundle) -> frozenset[str]:
     """The kinds of series that a bundle runs on: a network that sees one plane takes an image and a cine alike."""
     kind = bundle.meta.input.kind
     return _PLANAR if kind in _PLANAR else frozenset({kind})
 
 
-def _read_volume(
-    series: Series, verdict: geometry.Verdict, threads: int, clock: Stopwatch, progress: Progress | None
-) -> Volume:
-    assert verdict.affine is not None  # an accepted verdict has one
-    with clock.stage("decode"):
-        frames = [series.frames[index] for index in verdict.order]
-        volume = read_volume(series, frames, verdict.affine, threads=threads, progress=progress)
+def _read_volume(job: _Job, verdict: geometry.Verdict | None) -> _Read:
+    assert verdict is not None and verdict.affine is not None  # an accepted verdict has one
+    series = job.series
+    with job.clock.stage("decode"):
+        header = series.dataset(verdict.order[0])
+        frames = tuple(series.frames[index] for index in verdict.order)
+        volume = read_volume(series, frames, verdict.affine, threads=job.threads, progress=job.progress)
     if verdict.resampling is not None:
-        with clock.stage("geometry"):
-            volume = geometry.regularise(volume, verdict, threads=threads)
-    return volume
+        with job.clock.stage("geometry"):
+            volume = geometry.regularise(volume, verdict, threads=job.threads)
+    return _Read(volume, frames, header)
 
 
-def _volume(
-    program: Program, bundle: Bundle, volume: Volume, threads: int, clock: Stopwatch, progress: Progress | None
-) -> Array:
+def _read_planes(job: _Job, instance: Instance) -> _Read:
+    series, frames = job.series, job.series.frames_of(instance)
+    with job.clock.stage("decode"):
+        header = series.dataset(series.frames.index(frames[0]))
+        source: Image | Cine
+        if instance.frames == 1:
+            source = read_image(series, frames[0])
+        else:
+            source = read_cine(series, instance, threads=job.threads, progress=job.progress)
+    return _Read(source, frames, header)
+
+
+def _infer(program: Program, job: _Job, source: Volume | Image | Cine) -> Array:
+    """What the network says of ``source``, on its grid: the output that :func:`bedside.runtime.findings.find` takes."""
+    if isinstance(source, Volume):
+        return _infer_volume(program, job, source)
+    return _infer_planes(program, job, source)
+
+
+def _infer_volume(program: Program, job: _Job, volume: Volume) -> Array:
     """Labels [z, y, x] on the grid of ``volume``, or probabilities [1, classes]."""
+    bundle, clock = job.bundle, job.clock
     with clock.stage("prepare"):
-        prepared = bundle.plan.prepare(volume, threads=threads, progress=progress)
+        prepared = bundle.plan.prepare(volume, threads=job.threads, progress=job.progress)
     with clock.stage("infer"):
         inferred = infer(
             program,
@@ -196,33 +271,25 @@ def _volume(
             bundle.inferer,
             online=bundle.plan.online,
             output=bundle.output.name,
-            threads=threads,
-            progress=progress,
+            threads=job.threads,
+            progress=job.progress,
         )
         prepared.array = np.empty(0, prepared.array.dtype)  # the network's input is the largest array: free it
     with clock.stage("finish"):
-        return _finish(bundle, inferred.labels, inferred.logits, prepared, threads)
+        return _finish(bundle, inferred.labels, inferred.logits, prepared, job.threads)
 
 
-def _read_planes(series: Series, threads: int, progress: Progress | None) -> Image | Cine:
-    if len(series.frames) == 1:
-        return read_image(series)
-    return read_cine(series, threads=threads, progress=progress)
-
-
-def _planes(
-    program: Program, bundle: Bundle, source: Image | Cine, threads: int, clock: Stopwatch, progress: Progress | None
-) -> Array:
+def _infer_planes(program: Program, job: _Job, source: Image | Cine) -> Array:
     """Labels [y, x] or [t, y, x] on the grid of ``source``, or probabilities [frames, classes]."""
+    bundle, clock = job.bundle, job.clock
     count = len(source.pixels) if isinstance(source, Cine) else 1
     waiting = []
 
     def frames() -> Iterator[Array]:
         for index in range(count):
             with clock.stage("prepare"):
-                waiting.append(
-                    bundle.plan.prepare(source, frame=index if isinstance(source, Cine) else None, threads=threads)
-                )
+                frame = index if isinstance(source, Cine) else None
+                waiting.append(bundle.plan.prepare(source, frame=frame, threads=job.threads))
             yield waiting[-1].array
 
     outputs = []
@@ -233,13 +300,13 @@ def _planes(
         online=bundle.plan.online,
         output=bundle.output.name,
         total=count,
-        progress=progress,
-        threads=threads,
+        progress=job.progress,
+        threads=job.threads,
     )
     with clock.stage("infer"):
         for inferred in results:
             with clock.stage("finish"):
-                outputs.append(_finish(bundle, inferred.labels, inferred.logits, waiting.pop(0), threads))
+                outputs.append(_finish(bundle, inferred.labels, inferred.logits, waiting.pop(0), job.threads))
     if bundle.meta.result.kind == "classification":
         return np.concatenate(outputs)
     return np.stack(outputs) if isinstance(source, Cine) else outputs[0]
@@ -257,10 +324,8 @@ def _finish(
     return finished.labels
 
 
-def _provenance(
-    program: Program, study: Study, series: Series, selection: Selection, verdict: geometry.Verdict | None
-) -> Provenance:
-    device = program.device
+def _provenance(program: Program, job: _Job, verdict: geometry.Verdict | None) -> Provenance:
+    device, study, selection = program.device, job.study, job.selection
     accepted = (verdict.message,) if verdict is not None and verdict.message != "regular" else ()
     return Provenance(
         device=device.id,
@@ -268,8 +333,8 @@ def _provenance(
         placement=dict(program.placement()),
         versions=dict(device.versions),
         verdict=None if verdict is None else verdict.to_json(),
-        selection={series.uid: "taken", **selection.reasons},
+        selection={job.series.uid: "taken", **selection.reasons},
         notes=(*study.notes, *selection.notes, *accepted),
-        input_files=len(series.instances),
-        skipped=tuple((skipped.path.name, skipped.reason) for skipped in study.skipped),
+        input_files=len(job.series.instances),
+        skipped=tuple((skipped.name, skipped.reason) for skipped in study.skipped),
     )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import StudyRejected
 from ..image import Frame, Vector
+from ..study.header import file_name
 
 Severity = Literal["refuse", "accepted", "note"]
 
@@ -50,7 +51,7 @@ class SliceName:
 
     @classmethod
     def of(cls, frame: Frame, position: float | None) -> SliceName:
-        return cls(frame.path.name, frame.instance_number, frame.number, position)
+        return cls(file_name(frame.path), frame.instance_number, frame.number, position)
 
     def __str__(self) -> str:
         number = f", frame {self.frame}" if self.frame != 1 else ""

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from stat import S_IMODE
+from time import perf_counter
 from typing import BinaryIO
 
 from pydicom import dcmread
@@ -24,6 +26,7 @@ from pydicom.dataset import Dataset
 
 from ..errors import DeliveryError
 from ..quiet import lenient
+from ..study.header import printable
 from . import key_image, result_json, seg, seg_check, sr
 from .context import Provenance, ReportInput
 
@@ -62,9 +65,14 @@ def require_writable(out: Path) -> None:
         if place.is_dir() and not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        raise DeliveryError(f"the results cannot be written to {out}: {_reason(error)}", mend=_mend(error)) from error
+        raise DeliveryError(
+            f"the results cannot be written to {printable(out)}: {_reason(error)}", mend=_mend(error)
+        ) from error
     if not place.is_dir():
-        raise DeliveryError(f"the results cannot be written to {out}: {place} is a file", mend="choose another folder")
+        raise DeliveryError(
+            f"the results cannot be written to {printable(out)}: {printable(place)} is a file",
+            mend="choose another folder",
+        )
 
 
 def write_all(data: ReportInput, out: Path, progress: Progress | None = None) -> list[WrittenFile]:
@@ -89,8 +97,6 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
     ------
     DeliveryError
         No rights, no room, or a file that does not read back as what was meant; ``out`` is then as it was before.
-    BundleError
-        The bundle's finding text cannot be filled in.
     """
     made = _missing_folders(out.parent)
     work: Path | None = None
@@ -103,11 +109,13 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
         if there:
             _replace(work, out, [file.path.name for file in files])
         else:
-            work.chmod(_folder_mode())
+            work.chmod(_folder_mode(work))
             work.rename(out)
         made = []
     except OSError as error:
-        raise DeliveryError(f"the results cannot be written to {out}: {_reason(error)}", mend=_mend(error)) from error
+        raise DeliveryError(
+            f"the results cannot be written to {printable(out)}: {_reason(error)}", mend=_mend(error)
+        ) from error
     finally:
         if work is not None:
             shutil.rmtree(work, ignore_errors=True)
@@ -122,13 +130,17 @@ def _missing_folders(folder: Path) -> list[Path]:
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
-def _folder_mode() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o777 & ~mask
+def _folder_mode(work: Path) -> int:
+    """The mode that a new folder gets here. A child shows it: asking the umask would change it for other threads."""
+    child = work / "mode"
+    child.mkdir()
+    mode = child.stat().st_mode
+    child.rmdir()
+    return S_IMODE(mode)
 
 
 def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenFile]:
+    start = perf_counter()
     segmentation = seg.build(data) if data.findings.parts is not None else None
     document = sr.build(data, segmentation)
     images = key_image.draw(data)
@@ -172,7 +184,10 @@ def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenF
         shown = image.lesion.number if image.lesion else None
         store(f"key-image-{number}.png", "png", _writer(image.png()), lesion=shown)
         store_dataset(f"key-image-{number}.dcm", "key-image", dataset, shown)
-    content = json.dumps(result_json.build(data, files), ensure_ascii=False, indent=2, allow_nan=False).encode()
+    # A file cannot hold the time of its own writing: "report" is that of all the others.
+    stages = {**data.provenance.stage_ms, "report": (perf_counter() - start) * 1e3}
+    values = {**result_json.build(data, files), "stage_ms": stages}
+    content = json.dumps(values, ensure_ascii=False, indent=2, allow_nan=False).encode()
     store(JSON_NAME, "json", _writer(content + b"\n"))
     progress("report", total, total)
     return files

@@ -70,8 +70,6 @@ class Provenance:
     placement: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     stage_ms: dict[str, float] = field(default_factory=dict)
-    proof: str = ""
-    """The verdict of the golden cases on this device and host; empty if it was not proved."""
     verdict: Any = None
     """The geometry verdict, as JSON values."""
     selection: dict[str, str] = field(default_factory=dict)
@@ -88,17 +86,17 @@ class ReportInput:
     """Everything a report is made from; the pipeline fills it in."""
 
     header: Dataset
-    """Header of the first source instance, whole; pixel data may be missing. Text is decoded by its own character
-    set.
+    """Header of the instance of the first of ``frames``, whole; pixel data may be missing. Text is decoded by its own
+    character set.
     """
     source: Volume | Image | Cine
     findings: Findings
     bundle: Bundle
     provenance: Provenance
-    patient_name: str | None = None
-    """The name as read, where the header's own character set is wrong (e.g. GBK bytes under ISO_IR 100)."""
-    instances: tuple[Frame, ...] = ()
-    """All frames of the source series; empty takes those of ``source``."""
+    used: tuple[Frame, ...] = ()
+    """The frames that ``source`` was made of, where slices were resampled; empty takes those of ``source``."""
+    multi_frame: frozenset[str] = frozenset()
+    """SOP Instance UIDs of the source instances that hold several frames."""
     time: datetime | None = None
     """Content date and time; None is now."""
     software_version: str = "0"
@@ -107,17 +105,16 @@ class ReportInput:
 
     @property
     def frames(self) -> tuple[Frame, ...]:
-        """The source series' frames, in order, each once."""
-        if self.instances:
-            return self.instances
+        """The source frames that were used, in order, each once."""
+        if self.used:
+            return self.used
         if isinstance(self.source, Image):
             return (self.source.frame,)
         return tuple(frame for frame in self.source.frames if frame is not None)
 
-    @property
-    def multi_frame(self) -> bool:
-        """Whether source instances hold frames that a reference must number (DICOM PS3.3 10.3)."""
-        return "NumberOfFrames" in self.header
+    def frame_number(self, frame: Frame) -> int | None:
+        """What a reference to the frame must number (DICOM PS3.3 10.3); None where its instance is that one frame."""
+        return frame.number if frame.sop_instance_uid in self.multi_frame else None
 
     @property
     def modality(self) -> str:
@@ -181,8 +178,6 @@ def patient_study(data: ReportInput) -> Dataset:
     ):
         ds.DeidentificationMethod = "not stated by the source"  # Type 1C with the flag (PS3.3 C.7.1.1)
     ds.StudyInstanceUID = data.study_uid
-    if data.patient_name is not None:
-        ds.PatientName = data.patient_name
     for keyword in _TYPE_2:
         if keyword not in ds:
             setattr(ds, keyword, "")

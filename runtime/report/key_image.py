@@ -25,7 +25,7 @@ from ..uids import content_uid
 from ..voi import choose, voi
 from .caption import WARNING, frame, printable
 from .context import ReportInput, code_item, reference, result_dataset
-from .text import finding_text, measures
+from .text import finding_text, measures, source_place
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 SERIES_NUMBER = 9003
@@ -96,7 +96,7 @@ def _secondary_capture(data: ReportInput, image: KeyImage, number: int) -> Datas
         ds.Laterality = laterality
     plane = _plane(data, image.index)
     if plane is not None:
-        source = reference(plane.sop_class_uid, plane.sop_instance_uid, plane.number if data.multi_frame else None)
+        source = reference(plane.sop_class_uid, plane.sop_instance_uid, data.frame_number(plane))
         source.PurposeOfReferenceCodeSequence = [
             code_item("121322", "DCM", "Source image for image processing operation")
         ]
@@ -131,18 +131,19 @@ def _lesion(data: ReportInput, lesion: Lesion) -> KeyImage:
     _outline(picture, others, tuple(int(0.55 * c) for c in spec.color), 1)
     _outline(picture, mask, spec.color, max(2, min(height, width) // 320))
     drawing = Pillow.fromarray(picture)
-    if lesion.diameter_slice == lesion.key_slice and (lesion.longest_diameter_mm or lesion.longest_diameter_px):
+    longest = lesion.longest_diameter_mm or lesion.longest_diameter_px
+    if spec.instances and longest and lesion.diameter_slice == lesion.key_slice:
         ends = [((x + 0.5) * scale[1], (y + 0.5) * scale[0]) for y, x in lesion.diameter_ends]
         ImageDraw.Draw(drawing).line(ends, fill=(255, 255, 255), width=1)
     name = lesion.name if printable(lesion.name) else "Finding"
     if spec.instances:
         name += f" {lesion.number}"
     line = f"finding {lesion.number} of {len(data.findings.lesions)}"
-    if len(parts) > 1:
-        plane = "slice" if isinstance(data.source, Volume) else "frame"
-        line += f", {plane} {lesion.key_slice + 1} of {len(parts)}"
+    where, size = source_place(data, lesion.key_slice), measures(lesion, spec)
+    line += f", {where}" if where else ""
+    headline = f"{name}: {size}" if size else name
     marks = _orientation_marks(data, width, height)
-    pixels, rows = frame(np.asarray(drawing), f"{name}: {measures(lesion)}", [line], _footer(data), spec.color, marks)
+    pixels, rows = frame(np.asarray(drawing), headline, [line], _footer(data), spec.color, marks)
     return KeyImage(pixels, rows, f"{name}, {line}", lesion, lesion.key_slice)
 
 

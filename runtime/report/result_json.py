@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..image import Cine, Image, Volume
+from ..study.header import file_name
 from .context import ReportInput
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def build(data: ReportInput, files: list[WrittenFile]) -> dict[str, Any]:
             "name": provenance.device_name,
             "placement": provenance.placement,
             "versions": provenance.versions,
-            "proof": provenance.proof or None,
         },
         "stage_ms": provenance.stage_ms,
         "geometry": provenance.verdict,
@@ -128,5 +128,5 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [jsonable(item) for item in value]
     if isinstance(value, Path):
-        return value.name
+        return file_name(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -277,8 +277,7 @@ def _per_frame(data: ReportInput, planes: Planes, frames: list[SegFrame]) -> byt
         groups = []
         source = sources[frame.z]
         if source is not None:
-            number = source.number if data.multi_frame else None
-            image = encode.reference(source.sop_class_uid, source.sop_instance_uid, number)
+            image = encode.reference(source.sop_class_uid, source.sop_instance_uid, data.frame_number(source))
             image += [encode.element(0x0028135A, b"CS", b"YES"), purpose]
             groups.append(
                 encode.sequence(

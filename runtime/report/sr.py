@@ -55,11 +55,6 @@ def build(data: ReportInput, seg: Segmentation | None) -> Dataset:
     seg
         The SEG that lesions reference; None where there is none, then the SR says what was found in words and scores
         only.
-
-    Raises
-    ------
-    BundleError
-        The bundle's finding text cannot be filled in.
     """
     text = finding_text(data.bundle.meta.result.finding, data.findings)
     report = hsr.MeasurementReport(
@@ -99,7 +94,7 @@ def _groups(data: ReportInput, seg: Segmentation | None) -> list[Any]:
 
 
 def _references(data: ReportInput, seg: Segmentation | None) -> Dataset:
-    """Hierarchical SOP Instance Reference Macro (PS3.3 C.17.2.1): the whole source series, and the SEG."""
+    """Hierarchical SOP Instance Reference Macro (PS3.3 C.17.2.1): every source image, and the SEG."""
     study = Dataset()
     study.StudyInstanceUID = data.study_uid
     source = Dataset()
@@ -139,8 +134,6 @@ def _observer(data: ReportInput) -> Any:
 
 def _algorithm(data: ReportInput) -> Any:
     parameters = [f"model SHA-256 {data.bundle.sha256}", f"device {data.provenance.device}"]
-    if data.provenance.proof:
-        parameters.append(f"proof {data.provenance.proof}")
     return hsr.AlgorithmIdentification(name=data.bundle.name, version=data.bundle.version, parameters=parameters)
 
 
@@ -183,8 +176,8 @@ def _group_images(data: ReportInput) -> list[Any] | None:
     pairs = instances(data.frames)
     if len(pairs) > 1:
         return None
-    numbers = [data.frames[0].number] if data.multi_frame and len(data.frames) == 1 else None
-    return [hsr.SourceImageForMeasurementGroup(*pairs[0], numbers)]
+    number = data.frame_number(data.frames[0]) if len(data.frames) == 1 else None
+    return [hsr.SourceImageForMeasurementGroup(*pairs[0], None if number is None else [number])]
 
 
 def _coded(code: Code) -> DicomCode:
@@ -214,8 +207,8 @@ def _lesion_group(data: ReportInput, seg: Segmentation, lesion: Lesion, spec: Se
         )
         return hsr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=segment, **common)
     source = _frame(data.source, lesion.key_slice)
-    numbers = [source.number] if data.multi_frame else None
-    frame_number = next(
+    number = data.frame_number(source)
+    seg_frame = next(
         n
         for n, frame in enumerate(seg.frames, start=1)
         if frame.number in (0, lesion.number) and frame.z == lesion.key_slice
@@ -223,9 +216,11 @@ def _lesion_group(data: ReportInput, seg: Segmentation, lesion: Lesion, spec: Se
     plane = hsr.ReferencedSegmentationFrame(
         sop_class_uid=seg.sop_class_uid,
         sop_instance_uid=seg.sop_instance_uid,
-        frame_number=frame_number,
+        frame_number=seg_frame,
         segment_number=lesion.number,
-        source_image=hsr.SourceImageForSegmentation(source.sop_class_uid, source.sop_instance_uid, numbers),
+        source_image=hsr.SourceImageForSegmentation(
+            source.sop_class_uid, source.sop_instance_uid, None if number is None else [number]
+        ),
     )
     group = hsr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=plane, **common)
     # A frame number or a segment number, never both (PS3.3 table 10-3); highdicom writes both. A frame of a label map

@@ -6,16 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import BundleError
+from ..image import Cine, Image
 
 if TYPE_CHECKING:
+    from ..bundle_schema import SegmentSpec
     from ..findings import Findings, Lesion
-
-PLACEHOLDERS = ("count", "names", "largest", "volume", "class", "probability")
-"""What a finding text may use in braces.
-
-``count`` of lesions, their ``names``, ``largest`` diameter and total ``volume`` with units; most probable ``class`` and
-its ``probability`` in percent."""
+    from .context import ReportInput
 
 
 def length(lesion: Lesion) -> str:
@@ -30,9 +26,9 @@ def size(volume_mm3: float) -> str:
     return f"{volume_mm3 / 1000:.1f} ml" if volume_mm3 >= 1000 else f"{volume_mm3:.0f} mm³"
 
 
-def measures(lesion: Lesion) -> str:
-    """Diameter and volume, or area in a 2D image."""
-    parts = [length(lesion)]
+def measures(lesion: Lesion, spec: SegmentSpec) -> str:
+    """Volume, or area in a 2D image; of a part that is a lesion of its own, the longest diameter before it."""
+    parts = [length(lesion)] if spec.instances else []
     if lesion.volume_mm3 is not None:
         parts.append(size(lesion.volume_mm3))
     elif lesion.area_mm2 is not None:
@@ -40,19 +36,29 @@ def measures(lesion: Lesion) -> str:
     return ", ".join(parts)
 
 
-def finding_text(template: str, findings: Findings) -> str:
-    """Fill in a bundle's finding text; an empty template gives an empty text.
+def source_place(data: ReportInput, index: int) -> str:
+    """A slice or frame of the source as a person finds it again: its place, and its Instance Number if it has one."""
+    source = data.source
+    if isinstance(source, Image):
+        return ""
+    if isinstance(source, Cine):
+        return f"frame {index + 1} of {len(source.frames)}"
+    where, frame = f"slice {index + 1} of {len(source.frames)}", source.frames[index]
+    if frame is None:
+        return f"{where}, resampled"
+    if frame.instance_number is not None:
+        where += f", instance {frame.instance_number}"
+    number = data.frame_number(frame)
+    return where if number is None else f"{where}, frame {number}"
 
-    Raises
-    ------
-    BundleError
-        The template has a placeholder other than :data:`PLACEHOLDERS`, or unpaired braces.
-    """
+
+def finding_text(template: str, findings: Findings) -> str:
+    """Fill in a bundle's finding text, whose placeholders were checked when the bundle was loaded."""
     lesions, scores = findings.lesions, findings.scores
     longest = max(lesions, key=lambda one: one.longest_diameter_mm or one.longest_diameter_px or 0.0, default=None)
     top = max(scores, key=lambda score: score.probability, default=None)
     volumes = [lesion.volume_mm3 for lesion in lesions if lesion.volume_mm3 is not None]
-    values = {
+    values: dict[str, str] = {
         "count": str(len(lesions)),
         "names": ", ".join(dict.fromkeys(lesion.name for lesion in lesions)) or "-",
         "largest": length(longest) if longest else "-",
@@ -60,10 +66,4 @@ def finding_text(template: str, findings: Findings) -> str:
         "class": top.name if top else "-",
         "probability": f"{100 * top.probability:.1f} %" if top else "-",
     }
-    try:
-        return template.format_map(values)
-    except (KeyError, ValueError, IndexError, AttributeError) as error:
-        raise BundleError(
-            f"bedside.result.finding '{template}' cannot be filled in: {error}",
-            mend="use only {" + "}, {".join(PLACEHOLDERS) + "}, and {{ }} for braces",
-        ) from None
+    return template.format_map(values)

@@ -96,6 +96,7 @@ def report_input(
             "provenance": provenance,
             "time": TIME,
             "software_version": "0.1.0",
+            "multi_frame": frozenset([header.SOPInstanceUID] if "NumberOfFrames" in header else ()),
             **more,
         }
     )

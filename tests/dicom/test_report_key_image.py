@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.pixels import apply_windowing
 
 from bedside.runtime.image import Volume, Window
-from bedside.runtime.report import caption, context, key_image
+from bedside.runtime.report import caption, context, key_image, text
 
 from .make_ct import OBLIQUE, make_ct
 from .make_planar import cine, fundus, radiograph, ultrasound
@@ -29,6 +29,7 @@ from .report_input import (
     planar_input,
     report_input,
     segmenter,
+    two_nodules,
 )
 
 
@@ -124,6 +125,37 @@ def test_at_most_five_lesions_and_the_largest_first() -> None:
     assert len({one.SeriesInstanceUID for one in datasets}) == 1
     assert [one.InstanceNumber for one in datasets] == [1, 2, 3, 4, 5]
     assert len({one.SOPInstanceUID for one in datasets}) == 5
+
+
+def test_slice_and_instance_number_are_said() -> None:
+    data = ct_input()
+    captions = [image.caption for image in key_image.draw(data)]
+    assert "slice 5 of 12, instance 8" in captions[1]
+    resampled = replace(data, source=replace(data.source, frames=(None,) * 12), used=data.frames)
+    assert "slice 5 of 12, resampled" in key_image.draw(resampled)[1].caption
+    several = frozenset(frame.sop_instance_uid for frame in data.frames)
+    assert "instance 8, frame 1" in key_image.draw(replace(data, multi_frame=several))[1].caption
+    assert "frame 2 of 6" in key_image.draw(planar_input(cine))[0].caption
+
+
+def test_a_segment_as_a_whole_has_no_diameter() -> None:
+    """Of a vessel tree the longest diameter says nothing."""
+    lines = {}
+    for instances in (True, False):
+        segment = {**NODULE, "instances": instances}
+        series = make_ct()
+        labels = two_nodules(series.volume.voxels.shape)
+        labels[labels == 2] = 0
+        data = report_input(series.datasets[0], series.volume, labels, segmenter(segment))
+        image = key_image.draw(data)[0]
+        assert image.lesion is not None
+        plain, _ = key_image._picture(data, image.lesion.key_slice)
+        picture = image.pixels[slice(*image.rows)]
+        changed = np.any(picture != plain, axis=2) & np.all(picture == 255, axis=2)
+        lines[instances] = int(changed.sum()), text.measures(image.lesion, data.bundle.meta.result.segments[0])
+    assert lines[True][0] > lines[False][0]
+    assert "mm, " in lines[True][1]
+    assert lines[False][1].endswith(("mm³", "ml")) and ", " not in lines[False][1]
 
 
 def test_nothing_found_has_no_key_image() -> None:

@@ -182,7 +182,7 @@ CASES = {
 def resampled() -> ReportInput:
     data = ct_input(orientation=OBLIQUE)
     volume = replace(data.source, frames=(None,) * 12)
-    return replace(data, source=volume, instances=data.source.frames)
+    return replace(data, source=volume, used=data.source.frames)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -239,14 +239,13 @@ def test_a_reversed_stack_is_written_along_the_normal(tmp_path: Path) -> None:
 
 def test_enhanced_multi_frame_source(tmp_path: Path, tool: Callable[[str], str]) -> None:
     series = make_ct()
-    header = series.datasets[0]
-    header.NumberOfFrames = 12
     frames = tuple(
         replace(frame, number=12 - z, sop_class_uid="1.2.840.10008.5.1.4.1.1.2.1", sop_instance_uid="2.25.77")
         for z, frame in enumerate(series.volume.frames)
     )
     volume = replace(series.volume, frames=frames)
-    data = report_input(header, volume, two_nodules((12, 64, 64)), segmenter())
+    labels = two_nodules((12, 64, 64))
+    data = report_input(series.datasets[0], volume, labels, segmenter(), multi_frame=frozenset(["2.25.77"]))
     segmentation = write(data, tmp_path / "seg.dcm")
     seg_check.check(tmp_path / "seg.dcm", data)
     assert dciodvfy_errors(tool("dciodvfy"), tmp_path / "seg.dcm", "Segmentation") == []

@@ -15,14 +15,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 
-from bedside.runtime.errors import BundleError
 from bedside.runtime.quiet import lenient
 from bedside.runtime.report import ReportInput, seg, sr
 
 from .make_ct import CHINESE_NAME, OBLIQUE, SERIES_UID, STUDY_UID, make_ct
 from .make_planar import cine, fundus, radiograph, ultrasound
 from .report_input import (
-    NODULE,
     classifier,
     ct_input,
     dciodvfy_errors,
@@ -238,14 +236,6 @@ def test_the_same_findings_have_the_same_uid_at_any_time(tmp_path: Path) -> None
     data = ct_input()
     other = write(replace(data, provenance=replace(data.provenance, device="ort:cpu")), tmp_path / "r.dcm")
     assert other.SOPInstanceUID != first.SOPInstanceUID and other.SeriesInstanceUID == first.SeriesInstanceUID
-
-
-def test_a_finding_text_that_cannot_be_filled_in_is_a_fault_of_the_bundle() -> None:
-    for text in ("{countt}", "{count", "{0}", "{count.x}"):
-        data = planar_input(ultrasound)
-        data = replace(data, bundle=segmenter(NODULE, finding=text))
-        with pytest.raises(BundleError, match=r"bedside\.result\.finding"):
-            sr.build(data, None)
 
 
 def test_what_was_left_out_is_said(tmp_path: Path) -> None:

@@ -73,7 +73,6 @@ def test_result_json_has_findings_provenance_and_no_patient(tmp_path: Path) -> N
         "name": "a CPU",
         "placement": {"CPU": 41},
         "versions": {"openvino": "2026.4.1"},
-        "proof": None,
     }
     assert result["bundle"]["sha256"] == data.bundle.sha256
     assert [lesion["volume_mm3"] for lesion in result["lesions"]] == [one.volume_mm3 for one in data.findings.lesions]
@@ -83,6 +82,26 @@ def test_result_json_has_findings_provenance_and_no_patient(tmp_path: Path) -> N
     by_size = sorted(data.findings.lesions, key=lambda one: -(one.volume_mm3 or 0))
     assert list(pictures.values()) == [lesion.number for lesion in by_size]
     assert "P-0042" not in text and "小东" not in text and "XiaoDong" not in text
+
+
+def test_result_json_has_the_time_of_the_report_before_it(tmp_path: Path) -> None:
+    write_all(ct_input(), tmp_path / "out")
+    stages = json.loads((tmp_path / "out" / "result.json").read_text())["stage_ms"]
+    assert list(stages) == ["read", "report"] and stages["report"] > 0
+
+
+def test_the_mode_of_a_new_folder_is_found_without_a_change_of_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0o027)
+    monkeypatch.setattr(os, "umask", None)
+    try:
+        write_all(empty(), tmp_path / "out")
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o750
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.dcm", "result.json"]
 
 
 def test_a_classification_has_scores_in_result_json(tmp_path: Path) -> None:
