@@ -16,6 +16,7 @@ from . import text
 from .files import find_files
 from .header import Header, HeaderError, file_name, parsing, printable, read_dataset, read_header, shown
 from .instance import Instance, frames_of, read_instance
+from .patient import require_one_patient
 from .regions import ultrasound_regions
 from .source_images import why_no_image
 
@@ -25,15 +26,6 @@ SLICED = ("CT", "MR", "PT")
 """Modalities whose frames are slices even where positions are missing: the geometry gate says what is missing."""
 LISTED = 6
 """How many instances a refusal names."""
-TEXTS = (
-    "PatientName",
-    "PatientID",
-    "StudyDescription",
-    "SeriesDescription",
-    "AccessionNumber",
-    "StudyID",
-    "Manufacturer",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +135,7 @@ class Series:
         path = self.frames[index].path
         try:
             dataset = read_dataset(path)
-            charset = _charset(read_header(path))
+            charset = text.charset_of(read_header(path))
             with parsing("a sequence"):
                 text.correct(dataset, charset)
         except HeaderError as error:
@@ -276,29 +268,15 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
         images = studies[study_uid]
     elif len(studies) > 1:
         listed = ", ".join(f"{uid} ({_summary(headers)})" for uid, headers in sorted(studies.items()))
-        patients = len({_patient(header) for header in found.headers})
+        patients = len({header.raw("PatientID") or header.raw("PatientName") for header in found.headers})
         whose = f" of {patients} patients" if patients > 1 else ""
         raise StudyRejected(
             f"'{printable(root)}' holds {len(studies)} studies{whose}: {listed}", mend="name one with --study UID"
         )
     else:
         images = found.headers
-    patients_of: dict[tuple[bytes, bytes], Header] = {}
-    for header in images:
-        patients_of.setdefault(_patient(header), header)
-    if len(patients_of) > 1:
-        one, other = (file_name(header.path) for header in list(patients_of.values())[:2])
-        raise StudyRejected(
-            f"two patients in one study: {one} and {other} differ in Patient ID or name",
-            mend="give the files of one patient",
-        )
+    require_one_patient(images)
     return images
-
-
-def _patient(header: Header) -> tuple[bytes, bytes]:
-    """What tells patients apart: the ID, or the name where there is none."""
-    identifier = header.raw("PatientID")
-    return (identifier, b"") if identifier else (b"", header.raw("PatientName").rstrip(b"^"))
 
 
 def _summary(headers: Sequence[Header]) -> str:
@@ -337,7 +315,7 @@ def _assemble(root: Path, images: Iterable[Header], found: _Found) -> Study:
         found.skipped = skipped
         raise StudyRejected(_nothing_left(root, found), mend=_mend_nothing(found))
     first = next(iter(groups.values()))[0]
-    charset = _charset(first)
+    charset = text.charset_of(first)
     return Study(
         path=root,
         series=tuple(kept),
@@ -376,7 +354,7 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
         skipped.extend(lost)
         return None
     first = sound[0]
-    charset = _charset(first)
+    charset = text.charset_of(first)
     regions: tuple[UltrasoundRegion, ...] = ()
     if first.has("SequenceOfUltrasoundRegions"):
         try:
@@ -393,7 +371,7 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
         kind=_kind(first.string("Modality"), frames, instances),
         number=first.integer("SeriesNumber"),
         description=text.decode(first.raw("SeriesDescription"), charset),
-        body_part=first.string("BodyPartExamined"),
+        body_part=text.decode(first.raw("BodyPartExamined"), charset).split("\\")[0].strip(),
         frame_of_reference_uid=first.string("FrameOfReferenceUID") or None,
         image_type=first.strings("ImageType"),
         photometric=instances[0].photometric,
@@ -404,10 +382,6 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
         damaged=tuple(lost),
         charset=charset,
     )
-
-
-def _charset(header: Header) -> text.CharacterSet:
-    return text.detect(header.strings("SpecificCharacterSet"), [header.raw(name) for name in TEXTS])
 
 
 def _kind(modality: str, frames: Sequence[Frame], instances: Sequence[Instance]) -> str:

@@ -15,7 +15,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 
-from .header import shown
+from .header import Header, shown
 
 CODECS: dict[str, str] = {
     "": "ascii",
@@ -76,6 +76,17 @@ _CJK = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\uac00-\ud7af\U000200
 _TEXT_VRS = {"SH", "LO", "ST", "LT", "UC", "UT", "PN"}
 _LATIN_LETTERS = {*range(0xC0, 0x100), *b"\x8a\x8c\x8e\x91\x92\x9a\x9c\x9e\x9f"} - {0xD7, 0xF7}
 """Letters of Latin-1, and the letters and apostrophes that Windows adds to it."""
+TEXTS = (
+    "PatientName",
+    "PatientID",
+    "StudyDescription",
+    "SeriesDescription",
+    "AccessionNumber",
+    "StudyID",
+    "Manufacturer",
+    "BodyPartExamined",
+)
+"""Body Part Examined is a CS, but consoles with a Chinese surface write Chinese there."""
 _OPEN_TO_DOUBT = {"", "ISO_IR 6", "ISO_IR 100", "ISO_IR 192", "GB18030", "GBK"}
 
 
@@ -86,6 +97,11 @@ class CharacterSet:
     declared: tuple[str, ...] = ()
     used: tuple[str, ...] = ()
     note: str = ""
+
+
+def charset_of(header: Header) -> CharacterSet:
+    """The character set of a file, by all of its text values that are looked at."""
+    return detect(header.strings("SpecificCharacterSet"), [header.raw(name) for name in TEXTS])
 
 
 def detect(declared: Sequence[str], values: Iterable[bytes]) -> CharacterSet:
