@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,12 +29,12 @@ from .bundle_schema import (
     NetworkDataFormat,
     ResultSpec,
     SegmentSpec,
-    first_problem,
 )
 from .errors import BundleError
 from .onnx_header import OnnxHeader, TensorInfo, read_onnx_header
 from .transforms.plan import Plan, compile_plan
 from .transforms.registry import Transform
+from .validation import first_problem
 
 __all__ = [
     "Accepts",
@@ -53,6 +54,8 @@ __all__ = [
 METADATA = "configs/metadata.json"
 INFERENCE = "configs/inference.json"
 _MODEL = "models/model.onnx"
+_LARGEST = 8_000_000_000
+"""Bytes that a zipped bundle may unpack to."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +127,37 @@ def _find(path: Path | str) -> Path:
 
 
 def unpack(path: Path) -> tempfile.TemporaryDirectory[str]:
-    """Unpack a zipped bundle into a temporary folder that lives as long as the object returned."""
+    """Unpack a zipped bundle into a temporary folder that lives as long as the object returned.
+
+    Raises
+    ------
+    BundleError
+        It is damaged, would unpack to more than 8 GB or than the disk has free, or has an entry that leads outside.
+    """
     folder = tempfile.TemporaryDirectory(prefix="bedside-bundle-")
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_archive(path.name, archive.infolist(), shutil.disk_usage(folder.name).free)
             archive.extractall(folder.name)
+    except BundleError:
+        folder.cleanup()
+        raise
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         folder.cleanup()
         raise BundleError(f"{path.name} cannot be unpacked: {' '.join(str(error).split())}") from None
     return folder
+
+
+def _check_archive(name: str, entries: Sequence[zipfile.ZipInfo], free: int) -> None:
+    for entry in entries:
+        place = PurePosixPath(entry.filename.replace("\\", "/"))
+        if place.is_absolute() or ".." in place.parts:
+            raise BundleError(f"{name}: entry '{entry.filename}' leads outside the bundle", mend="zip the folder again")
+    # What an entry says is also the most that zipfile takes out of it.
+    size, most = sum(entry.file_size for entry in entries), min(_LARGEST, free)
+    if size > most:
+        why = "more than a bundle may have" if most == _LARGEST else "more than is free for temporary files"
+        raise BundleError(f"{name} would unpack to {size / 1e9:.1f} GB, {why} ({most / 1e9:.1f} GB)")
 
 
 def bundle_root(folder: Path) -> Path:

@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .bundle_schema import InfererSpec, first_problem
+from .bundle_schema import InfererSpec
 from .errors import BundleError
 from .transforms import registry
 from .transforms.registry import Section, Transform
+from .validation import first_problem
 
 FILE = "configs/inference.json"
 
@@ -43,6 +44,8 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
         raise BundleError(f"{name} is not UTF-8 text") from None
     except json.JSONDecodeError as error:
         raise BundleError(f"{name} is not valid JSON: {error.msg} at line {error.lineno}") from None
+    except ValueError as error:  # a number of more digits than Python converts
+        raise BundleError(f"{name} is not valid JSON: {str(error).partition(';')[0]}") from None
     except RecursionError:
         raise BundleError(f"{name} is not valid JSON: nested too deeply") from None
     if not isinstance(content, dict):

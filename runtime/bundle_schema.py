@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import string
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class _Strict(BaseModel):
@@ -54,6 +53,7 @@ BundlePath = Annotated[str, AfterValidator(_relative)]
 Sha256 = Annotated[str, AfterValidator(_digest)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Name = Annotated[str, Field(min_length=1)]
+Sigma = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Template = Annotated[str, AfterValidator(_template)]
 
 
@@ -215,14 +215,14 @@ class InfererSpec(_Strict):
     """How the network is run over the image: the arguments of MONAI's SlidingWindowInferer or SimpleInferer."""
 
     kind: Literal["sliding", "simple"]
-    roi_size: tuple[int, ...] = ()
-    """Window size along the spatial axes; a value below 1 means the image's own size."""
+    roi_size: tuple[int | None, ...] = ()
+    """Window size along the spatial axes; null or a value below 1 means the image's own size."""
     sw_batch_size: Annotated[int, Field(ge=1)] = 1
     overlap: float | tuple[float, ...] = 0.25
     mode: Literal["constant", "gaussian"] = "constant"
-    sigma_scale: float | tuple[float, ...] = 0.125
+    sigma_scale: Sigma | tuple[Sigma, ...] = 0.125
     padding_mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
-    cval: float = 0.0
+    cval: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
     @field_validator("overlap")
     @classmethod
@@ -230,24 +230,3 @@ class InfererSpec(_Strict):
         if any(not 0 <= v < 1 for v in (value if isinstance(value, tuple) else (value,))):
             raise ValueError("must be at least 0 and below 1")
         return value
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first fault a validation found, as one line that names the key."""
-    fault = error.errors(include_url=False)[0]
-    where = ""
-    for part in fault["loc"]:
-        if isinstance(part, int):
-            where += f"[{part}]"
-        elif part not in ("float", "int", "str", "bool") and not str(part).startswith(("tuple[", "literal[")):
-            where += f".{part}" if where else str(part)
-    kind = fault["type"]
-    if kind == "missing":
-        return f"key '{where}' is missing"
-    if kind == "extra_forbidden":
-        return f"unknown key '{where}'"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    message = " ".join(message.split())
-    if kind != "value_error" and isinstance(fault["input"], str | int | float | None):
-        message += f", got {json.dumps(fault['input'])}"
-    return f"'{where}': {message}" if where else message

@@ -2,7 +2,9 @@
 
 Windows and frames are cut out into the network's input buffer while the device computes the ones before. Where the
 bundle's postprocessing begins with an argmax or a threshold, labels are decided as planes are finished and the
-network's full output never exists.
+network's full output never exists; nor does it where a sink takes the planes.
+
+A device that never answers is waited for without end: a bound on the time belongs to whoever watches the run.
 """
 
 from __future__ import annotations
@@ -23,19 +25,20 @@ from .bundle_schema import InfererSpec
 from .errors import BundleError, DeviceFault, StudyRejected
 from .memory import available_memory
 from .sliding_window import Blender, Cutter, Float, Windows, by, importance_map, roi_of, slab_bytes
-from .transforms.post import OnlineRule
-from .transforms.postplan import discretise
+from .transforms.online import OnlineRule, PlaneSink, discretise
 
 __all__ = ["Inferred", "OnlineRule", "infer", "infer_cine"]
 
 Progress = Callable[[str, int, int], None]
 STAGE = "infer"
 _BUFFERS = 2
+_SINK_BYTES = 1 << 25
+"""Blended output divided by its weights at a time, on its way to a sink."""
 
 
 @dataclass(frozen=True)
 class Inferred:
-    """What the network said: labels where an OnlineRule decided them, else its output."""
+    """What the network said: labels where an OnlineRule decided them, nothing where a sink took it, else its output."""
 
     labels: NDArray[np.uint8] | None
     """[spatial...]; laid out in memory like the image, so that a transposed image gives a transposed label map."""
@@ -51,6 +54,7 @@ def infer(
     spec: InfererSpec,
     *,
     online: OnlineRule | None = None,
+    sink: PlaneSink | None = None,
     output: str | None = None,
     progress: Progress | None = None,
     threads: int = 0,
@@ -66,7 +70,10 @@ def infer(
     spec
         ``simple`` runs the image whole, ``sliding`` in windows with MONAI's arguments and MONAI's numbers.
     online
-        Decide labels at once; without it the network's output is returned, which for a large volume is large.
+        Decide labels at once.
+    sink
+        Takes the network's output in place of the caller, plane by plane; without it and without ``online`` the output
+        is returned, which for a large volume is large.
     output
         Name of the output to use, where the network has several.
     progress
@@ -81,13 +88,13 @@ def infer(
     StudyRejected
         The network's output does not fit into the memory that is free, or the image is too small to be padded as asked.
     DeviceFault
-        The device failed, or returned not-a-number or a wrong shape.
+        The device failed, or returned not-a-number, infinity or a wrong shape.
     """
     network = _Network(program, output)
     network.check(array)
     if spec.kind == "simple":
-        return _whole(network, array, online, progress, threads)
-    return _sliding(network, array, spec, online, progress, threads)
+        return _whole(network, array, online, sink, progress, threads)
+    return _sliding(network, array, spec, online, sink, progress, threads)
 
 
 def infer_cine(
@@ -187,7 +194,7 @@ class _Network:
         return self._program.submit({self.input.name: batch})
 
     def take(self, pending: Pending, batch: Array) -> Float:
-        """The output [N, C, ...] as float32; DeviceFault for another shape than declared or asked, or not-a-number."""
+        """The output [N, C, ...] as float32; DeviceFault for another shape than declared or asked, or not finite."""
         found = pending.result()[self.output.name]
         device = self._program.device.id
         declared = self.output.shape
@@ -201,18 +208,29 @@ class _Network:
                 f"{device} returned '{self.output.name}' of shape {list(found.shape)} for an input of "
                 f"{list(batch.shape)}: a segmentation lies on its input's grid"
             )
+        # Smallest and largest together say whether all are finite, without an array of answers; a NaN is in both.
         if found.size and np.isnan(found.min()):
             raise DeviceFault(f"{device} returned not-a-number in '{self.output.name}'")
+        if found.size and not (np.isfinite(found.min()) and np.isfinite(found.max())):
+            raise DeviceFault(f"{device} returned infinity in '{self.output.name}'")
         return found.astype(np.float32, copy=False)
 
 
 def _whole(
-    network: _Network, array: Array, online: OnlineRule | None, progress: Progress | None, threads: int
+    network: _Network,
+    array: Array,
+    online: OnlineRule | None,
+    sink: PlaneSink | None,
+    progress: Progress | None,
+    threads: int,
 ) -> Inferred:
     batch = network.whole(array)
     found = network.take(network.submit(batch), batch)
     if progress:
         progress(STAGE, 1, 1)
+    if sink is not None:
+        sink.take(0, found[0])
+        return Inferred(None, None, 1)
     return _decide(found, online, threads)
 
 
@@ -231,6 +249,7 @@ def _sliding(
     array: Array,
     spec: InfererSpec,
     online: OnlineRule | None,
+    planes: PlaneSink | None,
     progress: Progress | None,
     threads: int,
 ) -> Inferred:
@@ -240,7 +259,7 @@ def _sliding(
     roi = roi_of(spec.roi_size, space, network.input.shape[2:])
     windows = Windows.over(space, roi, spec.overlap)
     weight = _lift(importance_map(roi, spec.mode, spec.sigma_scale)[None])[0]
-    sink = _Sink(array, weight, online, threads)
+    sink = _Sink(array, weight, online, planes, threads)
     if network.channels is not None:
         sink.check_memory(network.channels)
 
@@ -279,13 +298,16 @@ def _sliding(
 
 
 class _Sink:
-    """Takes windows of output, and has the labels or the blended output when all are in."""
+    """Takes windows of output; has the labels or the blended output when all are in, or hands on finished planes."""
 
-    def __init__(self, array: Array, weight: Float, online: OnlineRule | None, threads: int) -> None:
+    def __init__(
+        self, array: Array, weight: Float, online: OnlineRule | None, planes: PlaneSink | None, threads: int
+    ) -> None:
         self._space = array.shape[1:]
         self._image = (1,) * (3 - len(self._space)) + self._space
         self._weight = weight
         self._online = online
+        self._planes = planes
         self._threads = threads
         self._blender: Blender | None = None
         self._logits: Float | None = None
@@ -301,7 +323,10 @@ class _Sink:
         self._memory_checked = True
         voxels = math.prod(self._space)
         needed = slab_bytes(channels, self._image, self._weight.shape)
-        needed += voxels if self._online is not None else 4 * channels * voxels
+        if self._planes is not None:
+            needed += _SINK_BYTES
+        else:
+            needed += voxels if self._online is not None else 4 * channels * voxels
         free = available_memory()
         if free is not None and needed > free:
             raise StudyRejected(
@@ -314,7 +339,7 @@ class _Sink:
         if self._blender is None:
             channels = window.shape[0]
             self.check_memory(channels)
-            if self._online is None:
+            if self._online is None and self._planes is None:
                 self._logits = np.empty((channels, *self._space), np.float32)
             self._blender = Blender(channels, self._image, self._weight, self._emit, self._threads)
         z, y, x = (0,) * (3 - len(start)) + start
@@ -326,7 +351,9 @@ class _Sink:
         return Inferred(self._labels, self._logits, windows)
 
     def _emit(self, first: int, last: int, total: Float, norm: Float) -> None:
-        if self._online is not None and self._labels is not None:
+        if self._planes is not None:
+            self._hand_on(first, total, norm)
+        elif self._online is not None and self._labels is not None:
             planes = _lift(self._labels[None])[0, first:last]
             if self._online.kind == "argmax":
                 kernels.argmax_blend(total, norm, planes, threads=self._threads)
@@ -334,6 +361,16 @@ class _Sink:
                 kernels.threshold_blend(total, norm, planes, self._online.level, threads=self._threads)
         elif self._logits is not None:
             np.divide(total, norm, out=_lift(self._logits)[:, first:last])
+
+    def _hand_on(self, first: int, total: Float, norm: Float) -> None:
+        assert self._planes is not None
+        if len(self._space) == 2:
+            self._planes.take(0, np.divide(total, norm)[:, 0])
+            return
+        step = max(1, _SINK_BYTES // total[:, :1].nbytes)
+        for at in range(0, len(norm), step):
+            part = slice(at, at + step)
+            self._planes.take(first + at, np.divide(total[:, part], norm[part]))
 
 
 def _lift(array: NDArray[Any]) -> NDArray[Any]:

@@ -13,6 +13,9 @@ from .state import Affine, Array, require_memory, resample
 AFFINE_TOLERANCE = 1e-3
 """Below this two affines, or a spacing and its target, count as equal (monai.data.utils.AFFINE_TOL)."""
 
+_NO_VOXEL = 1e-10
+"""A shift by less, in voxels, does not change a float32 weight."""
+
 CODES = (("L", "R"), ("P", "A"), ("I", "S"))
 """Anatomical letters at the two ends of each RAS axis."""
 
@@ -180,11 +183,39 @@ class Window:
         inside = array[(slice(None), *in_box)]
         if not self.pads:
             return inside
+        require_memory((array.shape[0], *self.source_shape), array.dtype)
         out = np.zeros((array.shape[0], *self.source_shape), array.dtype)
         if fill is not None and np.any(fill):
             out[...] = fill.reshape((-1,) + (1,) * len(self.shape))
         out[(slice(None), *in_source)] = inside
         return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interpolation:
+    """A linear interpolation: ``matrix`` maps an index of the result to one of the source."""
+
+    matrix: Affine
+    shape: tuple[int, ...]
+    border: bool
+
+    def planes_of(self, first: int, last: int, planes: int) -> tuple[int, int]:
+        """Which of the source's ``planes`` (first axis) the result's rows ``first`` to ``last`` look at."""
+        ends = [(first, last - 1), *((0, size - 1) for size in self.shape[1:])]
+        reach = [sorted((m * low, m * high)) for m, (low, high) in zip(self.matrix[0], ends, strict=False)]
+        low, high = (sum(end[side] for end in reach) + self.matrix[0, -1] for side in (0, 1))
+        # One plane more on either side than exact arithmetic would look at.
+        start = min(max(int(np.floor(low)) - 1, 0), planes - 1)
+        return start, min(max(int(np.floor(high)) + 3, start + 1), planes)
+
+    def rows(self, planes: Array, start: int, first: int, last: int, threads: int) -> Array:
+        """Rows ``first`` to ``last`` of the result, from the source's planes from ``start`` on."""
+        matrix = self.matrix.copy()
+        matrix[:, -1] += matrix[:, 0] * first
+        matrix[0, -1] -= start
+        return resample(
+            planes, matrix, (last - first, *self.shape[1:]), nearest=False, border=self.border, threads=threads
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,20 +230,29 @@ class Resampled:
     pads = False
 
     def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
-        return self.invert_rows(array, 0, self.source_shape[0], nearest=nearest, threads=threads)
-
-    def invert_rows(self, array: Array, first: int, last: int, *, nearest: bool, threads: int) -> Array:
-        """Rows ``first`` to ``last`` (along the first spatial axis) of :meth:`invert`'s result."""
-        matrix = np.linalg.inv(self.matrix)
-        matrix[:, -1] += matrix[:, 0] * first
         return resample(
             array,
-            matrix,
-            (last - first, *self.source_shape[1:]),
+            self._back(),
+            self.source_shape,
             nearest=nearest or self.nearest,
             border=self.border,
             threads=threads,
         )
+
+    def interpolation(self, shape: tuple[int, ...]) -> Interpolation | None:
+        """The way back of an image of ``shape`` as an interpolation, or None where it takes the nearest."""
+        return None if self.nearest else Interpolation(self._back(), self.source_shape, self.border)
+
+    def _back(self) -> Affine:
+        """Old index to new index, without what rounding left where axes are parallel.
+
+        That would be no zero any more once rows are counted from another one, and would mix a trace of the neighbouring
+        voxels in.
+        """
+        matrix = np.linalg.inv(self.matrix)
+        reach = np.abs(matrix) * [*self.source_shape, 1]
+        matrix[reach < _NO_VOXEL] = 0.0
+        return matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +269,14 @@ class Scaled:
         mode = "nearest" if nearest else self.mode
         return interpolate(
             array, self.source_shape, mode, align_corners=self.align_corners and not nearest, threads=threads
+        )
+
+    def interpolation(self, shape: tuple[int, ...]) -> Interpolation | None:
+        """The way back of an image of ``shape`` as a linear interpolation, or None where the mode is another."""
+        if self.mode != "linear":
+            return None
+        return Interpolation(
+            scale_matrix(shape, self.source_shape, align_corners=self.align_corners), self.source_shape, border=True
         )
 
 

@@ -22,12 +22,13 @@ from ..image import Cine, Image, UltrasoundRegion, VoiLut, Volume, Window
 from ..voi import choose
 from .geometry import Permute
 from .intensity import Intensity
+from .online import OnlineRule
 from .ours import Grayscaled, display_range
-from .post import OnlineRule
 from .postplan import PostPlan
 from .registry import Transform
 from .spatial import Spatial
 from .state import Array, Inverse, State, ValueMap, contiguous
+from .way_back import WayBack
 
 Progress = Callable[[str, int, int], None]
 
@@ -117,21 +118,39 @@ class Plan:
             raise BundleError(f"preprocessing gives {len(array)} channels, the network takes {self.channels}")
         return Prepared(array, array.shape[1:], border, tuple(state.trace), state.affine)
 
-    def finish(self, pred: Array, prepared: Prepared, *, threads: int = 0) -> Finished:
+    def way_back(self, prepared: Prepared, *, threads: int = 0) -> WayBack | None:
+        """What takes the network's output plane by plane, for :meth:`finish` in place of the logits; None if nothing.
+
+        It is there where there is no :attr:`online` rule because the scores are interpolated before they become
+        labels. The result is the same; the logits need not exist as a whole.
+
+        Raises
+        ------
+        StudyRejected
+            The planes that have to be held at a time do not fit into memory.
+        """
+        if self.online is not None or self.after.classifies:
+            return None
+        return self.after.way_back(prepared.shape, prepared.trace, threads)
+
+    def finish(self, pred: Array | WayBack, prepared: Prepared, *, threads: int = 0) -> Finished:
         """Take the network's output (without the batch axis) to labels on the source grid or to probabilities.
 
         Parameters
         ----------
-        pred : float [C, spatial...]; or uint8 [spatial...], a label map made by the :attr:`online` rule; for a
-            classification float [C]. Not changed.
+        pred : float [C, spatial...]; or uint8 [spatial...], a label map made by the :attr:`online` rule; or what
+            :meth:`way_back` gave, once every plane is in; for a classification float [C]. Not changed.
         prepared : what :meth:`prepare` gave for the same image
 
         Raises
         ------
         BundleError
             The output does not have the shape that the bundle promises, or class scores are not probabilities.
+        StudyRejected
+            An array that the way back needs does not fit into memory.
         """
         if self.after.classifies:
+            assert not isinstance(pred, WayBack)  # there is none for a classification
             return Finished(probabilities=self.after.probabilities(pred))
         labels = self.after.labels(pred, prepared.shape, prepared.trace, threads)
         back = prepared.border.invert(labels, nearest=True, threads=threads)

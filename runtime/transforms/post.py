@@ -6,7 +6,6 @@ Label maps are uint8 [1, spatial...]; a one-hot result is kept as the label map 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from pydantic import Field, model_validator
 from scipy import ndimage, special
 
 from .arguments import PerKey, Sizes
+from .online import OnlineRule
 from .registry import Transform, register
 from .state import Array
 
@@ -216,19 +216,6 @@ def bounding_box(mask: Array) -> tuple[slice, ...] | None:
             return None
         box.append(slice(int(hit[0]), int(hit[-1]) + 1))
     return tuple(box)
-
-
-@dataclass(frozen=True, slots=True)
-class OnlineRule:
-    """A discretisation that looks at one voxel only and compares logits, so it may run while windows are blended.
-
-    ``argmax``: the channel with the largest blended value, the first of equals. ``threshold``: 1 + the first channel
-    whose blended value is at least ``level``, 0 where there is none (kernels.argmax_blend, kernels.threshold_blend).
-    """
-
-    kind: Literal["argmax", "threshold"]
-    level: float = 0.0
-    """In the network's own units: the logit of the bundle's threshold where it has a sigmoid."""
 
 
 def online_rule(steps: Sequence[Pointwise]) -> OnlineRule | None:

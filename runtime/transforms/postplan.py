@@ -7,61 +7,22 @@ voxels that the inverse adds are zeros in MONAI: they get what the discretisatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside import kernels
-
 from ..bundle_schema import BundleMeta, NetworkDataFormat
 from ..errors import BundleError
-from .geometry import Resampled
 from .intensity import EnsureTyped
-from .post import (
-    Activationsd,
-    AsDiscreted,
-    Invertd,
-    Morphology,
-    OnlineRule,
-    Pointwise,
-    online_rule,
-    slabs,
-)
+from .online import OnlineRule
+from .post import Activationsd, AsDiscreted, Invertd, Morphology, Pointwise, online_rule
 from .registry import Transform
-from .state import Array, Inverse, as_3d
+from .state import Array, Inverse
+from .way_back import NotSlabwise, Run, WayBack
 
 _WHERE = "configs/inference.json: postprocessing"
-
-
-@dataclass(frozen=True)
-class Run:
-    """Consecutive pointwise steps."""
-
-    steps: tuple[Pointwise, ...]
-
-    @property
-    def discretises(self) -> bool:
-        return any(isinstance(step, AsDiscreted) and step.discretises for step in self.steps)
-
-    def apply(self, array: Array, threads: int) -> Array:
-        """[C, ...] to labels or channels of 0 and 1 (uint8), or to scores (float32)."""
-        rule = online_rule(self.steps) if array.dtype == np.float32 else None
-        if rule is not None and array.ndim > 2 and (rule.kind == "argmax" or len(array) == 1):
-            return discretise(array, rule, threads)[np.newaxis]
-        rows = slabs(array.shape[1:], (1 << 23) // len(array))
-        return _in_slabs(lambda part: self._apply_part(array[:, part]), rows, array.shape[1])
-
-    def _apply_part(self, array: Array) -> Array:
-        array = array.astype(np.float32) if array.dtype != np.uint8 else array
-        for step in self.steps:
-            array = step.apply(array)
-        return array
-
-    def of_zeros(self, channels: int) -> Array:
-        """What becomes of a voxel whose channels are all 0."""
-        return self._apply_part(np.zeros((channels, 1), np.float32))[:, 0]
 
 
 @dataclass(frozen=True)
@@ -132,9 +93,50 @@ class PostPlan:
             )
         return np.clip(scores, 0.0, 1.0)
 
-    def labels(self, pred: Array, shape: tuple[int, ...], trace: Sequence[Inverse], threads: int) -> Array:
-        """Logits [C, spatial...], or a label map [spatial...] by the online rule, to a label map [1, spatial...]."""
+    def way_back(self, shape: tuple[int, ...], trace: Sequence[Inverse], threads: int) -> WayBack | None:
+        """The way back plane by plane, for scores that an Invertd interpolates before they become labels; else None."""
+        at = self._interpolated
+        if at is None:
+            return None
+        before, after = self.steps[:at], self.steps[at + 1]
+        assert isinstance(after, Run)
+        run = before[0] if before and isinstance(before[0], Run) else None
+        try:
+            return WayBack(self.channels, shape, trace, run, after, threads)
+        except NotSlabwise:
+            return None
+
+    @property
+    def _interpolated(self) -> int | None:
+        """Index of the Back that interpolates scores, which a Run then makes labels of; None where there is none."""
+        at = next((index for index, step in enumerate(self.steps) if isinstance(step, Back)), None)
+        if at is None or at + 1 == len(self.steps) or not isinstance(self.steps[at + 1], Run):
+            return None
+        scores = all(isinstance(step, Run) and not step.discretises for step in self.steps[:at])
+        back = self.steps[at]
+        return at if scores and isinstance(back, Back) and not back.nearest else None
+
+    def _through(self, array: Array, trace: Sequence[Inverse], threads: int) -> WayBack | None:
+        """The whole output sent on the way back, past steps that only turn or crop it, if there is such a way."""
+        if self._interpolated is None:
+            return None
+        left = list(trace)
+        while left and not left[-1].resamples and not left[-1].pads:
+            # Pointwise steps commute with moving voxels, and these give views.
+            array = left.pop().invert(array, nearest=False, threads=threads)
+        way = self.way_back(array.shape[1:], left, threads)
+        if way is not None:
+            way.take(0, array)
+        return way
+
+    def labels(self, pred: Array | WayBack, shape: tuple[int, ...], trace: Sequence[Inverse], threads: int) -> Array:
+        """Logits [C, spatial...], or a label map [spatial...] by the online rule, to a label map [1, spatial...].
+
+        Or what took the logits plane by plane.
+        """
         steps = self.steps
+        if isinstance(pred, WayBack):
+            return self._finish_way(pred, threads)
         if pred.dtype == np.uint8 and pred.shape == shape:
             if self.online is None:
                 raise BundleError("a label map was given, but this bundle's postprocessing needs the network's output")
@@ -146,6 +148,22 @@ class PostPlan:
             array = pred if pred.dtype == np.float32 else pred.astype(np.float32)
         else:
             raise BundleError(f"the network gave an output of shape {pred.shape}, expected {(self.channels, *shape)}")
+        if array.dtype == np.float32:
+            way = self._through(array, trace, threads)
+            if way is not None:
+                return self._finish_way(way, threads)
+        return self._walk(array, steps, trace, threads)
+
+    def _finish_way(self, way: WayBack, threads: int) -> Array:
+        assert self._interpolated is not None
+        array = way.labels()
+        for step in way.rest:
+            array = step.invert(array, nearest=True, threads=threads, fill=way.fill)
+        return self._walk(array, self.steps[self._interpolated + 2 :], (), threads)
+
+    def _walk(
+        self, array: Array, steps: Sequence[Run | Back | Morphology], trace: Sequence[Inverse], threads: int
+    ) -> Array:
         index = 0
         while index < len(steps):
             step = steps[index]
@@ -160,18 +178,6 @@ class PostPlan:
                 index += run is not None
             index += 1
         return collapse(array, self.first_label)
-
-
-def discretise(array: Array, rule: OnlineRule, threads: int = 0) -> NDArray[np.uint8]:
-    """Apply a rule to float32 [C, spatial...]; uint8 [spatial...]."""
-    out = np.empty(array.shape[1:], np.uint8)
-    total = array if array.ndim == 4 else array[:, np.newaxis]
-    norm = np.broadcast_to(np.float32(1.0), total.shape[1:])
-    if rule.kind == "argmax":
-        kernels.argmax_blend(total, norm, as_3d(out), threads=threads)
-    else:
-        kernels.threshold_blend(total, norm, as_3d(out), rule.level, threads=threads)
-    return out
 
 
 def collapse(array: Array, first_label: int) -> Array:
@@ -189,44 +195,19 @@ def _collapsed(step: Run | Back | Morphology, first_label: int) -> Run | Back | 
 
 
 def go_back(array: Array, trace: Sequence[Inverse], back: Back, run: Run | None, threads: int) -> Array:
-    """Invert the trace; with ``run``, do it and the pointwise steps that follow it together, slab by slab."""
+    """Invert the trace; with ``run``, do the pointwise steps that follow where its last interpolation was undone."""
     steps = list(reversed(trace))
     fill = back.fill
     if run is not None:
         last = max((index for index, step in enumerate(steps) if step.resamples), default=-1)
-        for step in steps[: max(last, 0)]:
+        for step in steps[: last + 1]:
             array = step.invert(array, nearest=back.nearest, threads=threads)
         fill = run.of_zeros(len(array))
-        array = (
-            _back_and_run(array, steps[last], back.nearest, run, threads) if last >= 0 else run.apply(array, threads)
-        )
+        array = run.apply(array, threads)
         steps = steps[last + 1 :]
     for step in steps:
         array = step.invert(array, nearest=back.nearest, threads=threads, fill=fill)
     return array
-
-
-def _back_and_run(array: Array, step: Inverse, nearest: bool, run: Run, threads: int) -> Array:
-    if not isinstance(step, Resampled):
-        return run.apply(step.invert(array, nearest=nearest, threads=threads), threads)
-
-    def rows_back(rows: slice) -> Array:
-        return run.apply(step.invert_rows(array, rows.start, rows.stop, nearest=nearest, threads=threads), threads)
-
-    return _in_slabs(rows_back, slabs(step.source_shape, (1 << 25) // len(array)), step.source_shape[0])
-
-
-def _in_slabs(make: Callable[[slice], Array], rows: Iterable[slice], total: int) -> Array:
-    """Put [C, rows, ...] made slab by slab together, with one slab at a time beside the result."""
-    out: Array | None = None
-    for part in rows:
-        made = make(part)
-        if out is None:
-            out = made if part.stop == total else np.empty((made.shape[0], total, *made.shape[2:]), made.dtype)
-        if out is not made:
-            out[:, part] = made
-    assert out is not None  # no image has zero rows
-    return out
 
 
 def _classifier(steps: Sequence[Transform], meta: BundleMeta, channels: int) -> PostPlan:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from ..errors import BundleError
+from ..validation import first_problem
 
 Section = Literal["preprocessing", "postprocessing"]
 
@@ -131,8 +132,6 @@ def canonical(target: Any) -> str:
 
 
 def _problem(error: ValidationError) -> str:
-    from ..bundle_schema import first_problem
-
     text = first_problem(error)
     for have, say in (("unknown key", "unknown argument"), ("key '", "argument '")):
         if text.startswith(have):

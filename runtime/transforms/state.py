@@ -167,8 +167,8 @@ def require_memory(shape: tuple[int, ...], dtype: DTypeLike) -> None:
     if free is not None and needed > free:
         by = " x ".join(str(size) for size in shape[1:])
         raise StudyRejected(
-            f"the bundle's preprocessing makes {by} voxels of this image, which needs {needed / 1e9:.1f} GB of memory, "
-            f"{free / 1e9:.1f} GB are free"
+            f"the bundle's transforms make {by} voxels (channels: {shape[0]}) of this image, which needs "
+            f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free"
         )
 
 
