@@ -265,17 +265,23 @@ def _infer_volume(program: Program, job: _Job, volume: Volume) -> Array:
     with clock.stage("prepare"):
         prepared = bundle.plan.prepare(volume, threads=job.threads, progress=job.progress)
     with clock.stage("infer"):
+        way = bundle.plan.way_back(prepared, threads=job.threads)
         inferred = infer(
             program,
             prepared.array,
             bundle.inferer,
             online=bundle.plan.online,
+            sink=way,
             output=bundle.output.name,
             threads=job.threads,
             progress=job.progress,
         )
         prepared.array = np.empty(0, prepared.array.dtype)  # the network's input is the largest array: free it
     with clock.stage("finish"):
+        if way is not None:
+            labels = bundle.plan.finish(way, prepared, threads=job.threads).labels
+            assert labels is not None  # there is no way back for a classification
+            return labels
         return _finish(bundle, inferred.labels, inferred.logits, prepared, job.threads)
 
 
