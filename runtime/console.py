@@ -62,9 +62,9 @@ def require_json_target(target: Path | None) -> None:
     if target is None or str(target) == "-":
         return
     if target.is_dir():
-        raise DeliveryError(f"{target} is a folder", mend="give a file for --json")
+        raise DeliveryError(f"{printable(target)} is a folder", mend="give a file for --json")
     if not target.absolute().parent.is_dir():
-        raise DeliveryError(f"{target} cannot be written: no such folder", mend="choose another file")
+        raise DeliveryError(f"{printable(target)} cannot be written: no such folder", mend="choose another file")
 
 
 def write_json(payload: Mapping[str, Any], target: Path | None) -> None:
@@ -85,7 +85,8 @@ def write_json(payload: Mapping[str, Any], target: Path | None) -> None:
     try:
         target.write_text(json.dumps(payload, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise DeliveryError(f"{target} cannot be written: {error.strerror}", mend="choose another file") from error
+        name = printable(target)
+        raise DeliveryError(f"{name} cannot be written: {error.strerror}", mend="choose another file") from error
 
 
 def print_error(error: BedsideError) -> None:

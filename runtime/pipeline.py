@@ -189,7 +189,7 @@ def _require_deliverable(out: Path, device: str) -> None:
     if device == "null":
         raise DeviceUnavailable(
             "device null computes nothing, so its results may not be written into a patient's study",
-            mend="choose another device, or call run() without out to measure",
+            mend="choose another device; in Python, run() without out measures with this one",
         )
     require_writable(out)
 

@@ -194,5 +194,7 @@ def test_a_file_name_in_gbk_stops_nothing(bright_bundle: Path, tmp_path: Path) -
     (tmp_path / "ct" / "copy").unlink()
     said = call("run", str(bright_bundle), str(tmp_path / "ct"), "-o", str(out))
     assert "结果/report.dcm" in said
+    refusal = CliRunner().invoke(app, ["study", "show", str(tmp_path / "ct"), "--json", str(out)])
+    assert "结果 is a folder" in refusal.stderr
     content = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert [entry["file"] for entry in content["input"]["skipped"]] == ["报告.txt"]
