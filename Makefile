@@ -20,6 +20,7 @@ $(VENV)/installed: $(SOURCES) constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 12) else "bedside needs Python 3.11 or 3.12, this is %d.%d: make PYTHON=python3.12" % v)'
 	@command -v c++ >/dev/null || { echo 'bedside needs a C++ compiler: apt-get install g++'; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'bedside needs venv: apt-get install python3-venv'; exit 1; }
+	@echo 'Setting up $(VENV): packages and the C++ build take a minute or two'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt scikit-build-core pybind11 cmake ninja
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation '.[$(EXTRAS)]'
 	@touch $@

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bedside.phantoms import NoduleSpec, breast_us, chest_ct, write_breast_us, write_chest_ct
-from bedside.runtime import BedsideError, DeviceUnavailable, Result, list_devices, load_bundle, load_study, run
+from bedside.runtime import BedsideError, DeviceUnavailable, Result, list_devices, load_bundle, run
 from bedside.runtime.console import print_error
 
 from .demo_page import Demonstration, render
@@ -76,13 +76,13 @@ def demonstrate(out: Path, devices: list[str], slices: int) -> Demonstration:
             write_breast_us(phantom, studies / f"breast-us-{lesion}-{seed}")
         bars.update(task, total=1, completed=1, description="Phantom studies generated")
 
-        def go(bundle: str, study: Path, label: str, **options: object) -> dict[str, Result]:
+        def go(bundle: str, study: Path, label: str) -> dict[str, Result]:
             results = {}
             for device in devices:
                 name = f"{label} on {device}"
                 bar = bars.add_task(name, total=None)
                 target = out / "results" / label.replace(" ", "-") / device.replace(":", "-")
-                results[device] = run(study, bundle, device, out=target, progress=_listen(bars, bar, name), **options)  # type: ignore[arg-type]
+                results[device] = run(study, bundle, device, out=target, progress=_listen(bars, bar, name))
                 bars.update(bar, total=1, completed=1, description=name)
             return results
 
@@ -91,10 +91,7 @@ def demonstrate(out: Path, devices: list[str], slices: int) -> Demonstration:
             go("us-breast-lesion", studies / f"breast-us-{lesion}-{seed}", f"breast US {lesion} {seed}")
             for seed, lesion in US_CASES
         ]
-        # The cine is cardiac: asked for by its series, which the selection takes as the user's word.
-        cine_file = Path(str(get_testdata_file(CINE)))
-        series = load_study(cine_file).series[0].uid
-        cine = go("us-breast-lesion", cine_file, "echo cine", series_uid=series)
+        cine = go("us-breast-lesion", Path(str(get_testdata_file(CINE))), "echo cine")
     return Demonstration(
         out=out,
         devices=tuple(devices),

@@ -167,7 +167,7 @@ def _context(demo: Demonstration, ct: Stack, cine: Stack) -> dict[str, Any]:
             "value": f"{sum(row['check'] == 'no error' for row in checked)} of {len(checked)}"
             if checked
             else "not checked",
-            "label": "DICOM results without an error in dciodvfy"
+            "label": "DICOM results listed below without an error in dciodvfy"
             if checked
             else "dciodvfy is not installed: apt-get install dicom3tools",
         },
@@ -276,6 +276,7 @@ def _cine(demo: Demonstration, stack: Stack) -> dict[str, Any]:
         )
     return {
         "viewer": stack.context(),
+        "note": next(note for note in result.provenance.notes if "body part" in note),
         "rows": rows,
     }
 
