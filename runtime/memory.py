@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .errors import StudyRejected
+
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -23,6 +25,22 @@ def available_memory() -> int | None:
         if limit.isdigit() and used.isdigit():
             found.append(int(limit) - int(used) + sum(_values(_read(group / "memory.stat"), "inactive_file")))
     return min(found) if found else None
+
+
+def require_memory(needed: int, what: str, *, mend: str | None = None) -> None:
+    """Refuse what would not fit into the memory that is free, before it is set aside.
+
+    Raises
+    ------
+    StudyRejected
+        ``what`` needs more bytes than there are to be had. Where that is unknown, nothing is refused.
+    """
+    free = available_memory()
+    if free is not None and needed > free:
+        raise StudyRejected(
+            f"{what} needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free",
+            mend=mend,
+        )
 
 
 def _values(text: str, key: str) -> list[int]:

@@ -28,8 +28,15 @@ _DTYPES = {
 }
 
 
+SEND_AGAIN = "send the file again from its source"
+
+
 class DecodeError(Exception):
     """Why a frame cannot be read: one line; the caller adds the file's name."""
+
+    def __init__(self, reason: str, *, mend: str = SEND_AGAIN) -> None:
+        super().__init__(reason)
+        self.mend = mend
 
 
 def is_direct(instance: Instance, dtype: np.dtype[Any]) -> bool:
@@ -274,10 +281,15 @@ def settle_bits(instance: Instance, stored: Pixels, extremes: tuple[int, int] | 
     Raises
     ------
     DecodeError
-        Values do not fit.
+        Values do not fit, or are no numbers (NaN or infinite, in Float Pixel Data).
     """
     bits = instance.bits_stored
-    if bits >= stored.dtype.itemsize * 8 or stored.dtype.kind == "f":
+    if stored.dtype.kind == "f":
+        # A sum of floats in double precision is finite if, and only if, every one of them is.
+        if not np.isfinite(stored.sum(dtype=np.float64)):
+            raise DecodeError("the pixel data has values that are no numbers", mend="give every pixel a finite value")
+        return
+    if bits >= stored.dtype.itemsize * 8:
         return
     shift = instance.high_bit + 1 - bits
     if shift:

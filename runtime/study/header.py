@@ -79,7 +79,6 @@ TAGS: dict[str, int] = {
     "HighBit": 0x00280102,
     "PixelRepresentation": 0x00280103,
     "PixelPaddingValue": 0x00280120,
-    "PixelPaddingRangeLimit": 0x00280121,
     "WindowCenter": 0x00281050,
     "WindowWidth": 0x00281051,
     "RescaleIntercept": 0x00281052,
@@ -236,12 +235,16 @@ def read_header(path: Path) -> Header:
         want = FIRST_READ
         while True:
             buffer = os.pread(descriptor, want, 0)
+            if len(buffer) < min(want, size):
+                raise HeaderError("the file became shorter while it was read", truncated=True)
             status, syntax, places, pixels, place = scan_header(buffer, _WANTED, file_size=size)
             if status != "more":
                 break
+            if want >= size:
+                raise HeaderError("the file ends inside its header", truncated=True)
             if place > MAX_HEADER:
                 raise HeaderError(f"a header of more than {MAX_HEADER >> 20} MB")
-            want = max(place + FIRST_READ, 8 * want)
+            want = min(max(place + FIRST_READ, 8 * want), size)
         if status in ("ok", "truncated"):
             values = {tag: buffer[offset : offset + length] for tag, (offset, length) in places.items()}
             header = Header(path, size, syntax, values, syntax == ExplicitVRBigEndian, pixels)

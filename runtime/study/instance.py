@@ -9,7 +9,7 @@ from pydicom.uid import UID
 
 from ..image import Frame, Vector, Window
 from .functional_groups import pixel_spacing, read_frames
-from .header import FLOAT_PIXELS, INTEGER_PIXELS, Header, HeaderError, file_name, shown
+from .header import FLOAT_PIXELS, INTEGER_PIXELS, TAGS, Header, HeaderError, file_name, shown
 
 MAX_FRAME_PIXELS = 1 << 28
 """16384 x 16384: five times the largest mammogram; a frame of more is not believed."""
@@ -39,9 +39,10 @@ class Instance:
     file_size: int
     window: Window | None
     padding_value: int | None
-    padding_limit: int | None
     has_modality_lut: bool
     has_voi_lut: bool
+    has_groups: bool
+    """Are there functional groups (PS3.3 C.7.6.16), also of a single frame?"""
     laterality: str = ""
     """Image Laterality (0020,0062), or Laterality (0020,0060): L, R, U, B."""
     view_position: str = ""
@@ -122,10 +123,10 @@ def read_instance(header: Header) -> Instance:
         pixels=header.pixels,
         file_size=header.file_size,
         window=read_window(header),
-        padding_value=_padding(header, "PixelPaddingValue", signed),
-        padding_limit=_padding(header, "PixelPaddingRangeLimit", signed),
+        padding_value=_padding(header, signed),
         has_modality_lut=header.has("ModalityLUTSequence"),
         has_voi_lut=header.has("VOILUTSequence"),
+        has_groups=_has_groups(header),
         laterality=header.string("ImageLaterality") or header.string("Laterality"),
         view_position=header.string("ViewPosition"),
         frame_time_ms=header.number("FrameTime"),
@@ -169,11 +170,15 @@ def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
         image_type=header.strings("ImageType"),
         gantry_tilt=header.number("GantryDetectorTilt"),
     )
-    if header.has("PerFrameFunctionalGroupsSequence") or header.has("SharedFunctionalGroupsSequence"):
+    if instance.has_groups:
         return read_frames(header.path, first, instance.frames)
     if instance.frames == 1:
         return (first,)
     return read_frames(None, first, instance.frames)
+
+
+def _has_groups(header: Header) -> bool:
+    return header.has("PerFrameFunctionalGroupsSequence") or header.has("SharedFunctionalGroupsSequence")
 
 
 def syntax_name(uid: str) -> str:
@@ -186,11 +191,9 @@ def _vector(values: tuple[float, ...]) -> Vector | None:
     return (values[0], values[1], values[2]) if len(values) == 3 else None
 
 
-def _padding(header: Header, name: str, signed: bool) -> int | None:
-    """A padding value is US or SS as Pixel Representation says (PS3.3 C.7.5.1.1.2)."""
-    if len(header.values.get(_TAG[name], b"")) < 2:
+def _padding(header: Header, signed: bool) -> int | None:
+    """Pixel Padding Value is US or SS as Pixel Representation says (PS3.3 C.7.5.1.1.2)."""
+    name = "PixelPaddingValue"
+    if len(header.values.get(TAGS[name], b"")) < 2:
         return None
     return header.signed_short(name) if signed else header.short(name)
-
-
-_TAG = {"PixelPaddingValue": 0x00280120, "PixelPaddingRangeLimit": 0x00280121}

@@ -72,10 +72,26 @@ def voi_lut(dataset: Dataset, *, signed_input: bool) -> VoiLut | None:
     return VoiLut(first, lut.table, lut.bits)
 
 
+def invert(values: NDArray[Any], low: int, high: int, padding: int | None) -> int | None:
+    """Mirror MONOCHROME1 values within ``low`` to ``high``, the least and largest value they can have, in place.
+
+    Returns
+    -------
+    int or None
+        The padding value of the mirrored array. One beyond ``low`` to ``high`` is no gray: it stays, and so do the
+        pixels that have it.
+    """
+    if padding is None or low <= padding <= high:
+        np.subtract(low + high, values, out=values, casting="unsafe")
+        return None if padding is None else low + high - padding
+    np.subtract(low + high, values, out=values, where=values != padding, casting="unsafe")
+    return padding
+
+
 def mirror_window(window: Window, axis: float) -> Window:
     """The window for values mirrored by ``axis - value`` (an inverted MONOCHROME1 image)."""
     # LINEAR is not symmetric about its centre: it spans centre - 0.5 +- (width - 1) / 2 (PS3.3 C.11.2.1.2.1).
-    shift = 1.0 if window.function == "LINEAR" else 0.0
+    shift = 0.0 if window.function in ("LINEAR_EXACT", "SIGMOID") or window.width < 1 else 1.0
     return Window(axis - window.center + shift, window.width, window.function)
 
 
@@ -106,7 +122,9 @@ def _sequence_table(dataset: Dataset, item: Dataset) -> Lut:
     table = _words(item.get("LUTData"), entries, bits, bool(dataset.original_encoding[1]))
     if len(table) < entries:
         raise HeaderError(f"a look-up table has {len(table)} of {entries} entries")
-    return Lut(first, table[:entries], bits)
+    table = table[:entries]
+    # A descriptor that says fewer bits than its entries have is wrong: the entries are what an image is made of.
+    return Lut(first, table, max(bits, int(table.max()).bit_length()))
 
 
 def _descriptor(value: Any) -> tuple[int, int, int]:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.kernels._cpu import read_planes
-
 from ..errors import StudyRejected
 from ..image import Cine, Frame, Image, VoiLut, Volume, Window
+from ..memory import require_memory
 from . import luts
-from .decoding import DecodeError, Source, frame_dtype, is_direct, refuse_unsupported, require_bytes, settle_bits
+from .decoding import Source, frame_dtype, is_direct
 from .functional_groups import read_window
 from .header import HeaderError, read_dataset, shown
 from .instance import Instance
+from .reading import Progress, decode_all, read_direct
 from .study import Series
 
-Progress = Callable[[str, int, int], None]
-
-CHUNK = 64
-"""Plain frames read by one call: some 32 MB of CT, a few milliseconds between two steps of progress."""
 PHYSICAL = ("CT", "PT", "NM")
 """Modalities whose values are physical units: MONOCHROME1 only says how to show them, so they are not inverted."""
 
@@ -74,8 +67,11 @@ def read_volume(
     (rows, columns) = next(iter(sizes))
     dtype = np.result_type(*{frame_dtype(instance) for instance in instances})
     tables = _modality_tables(instances)
+    if tables and len(tables) != len({instance.path for instance in instances}):
+        raise StudyRejected(f"series {series.uid} has a Modality LUT in some of its files only")
     if tables:
         dtype = np.dtype(np.uint16)
+    span = _inversion(series, instances, frames, tables)
     _require_memory(series, len(frames) * rows * columns * dtype.itemsize)
     voxels = np.empty((len(frames), rows, columns), dtype=dtype)
 
@@ -89,20 +85,15 @@ def read_volume(
             voxels[index] = table.apply(raw)
 
     if not tables and all(is_direct(instance, dtype) for instance in instances):
-        _read_direct(frames, instances, voxels, threads, progress)
+        read_direct(frames, instances, voxels, threads, progress)
     else:
-        _decode_all(instances, work, threads, progress)
-    if tables and len(tables) != len({instance.path for instance in instances}):
-        raise StudyRejected(f"series {series.uid} has a Modality LUT in some of its files only")
+        decode_all(instances, work, threads, progress)
     slope = np.array([1.0 if tables else frame.slope for frame in frames], dtype=np.float32)
     intercept = np.array([0.0 if tables else frame.intercept for frame in frames], dtype=np.float32)
-    first = instances[0]
-    window, voi, padding = _presentation(first, frames[0], bool(tables))
-    if first.photometric == "MONOCHROME1" and series.modality not in PHYSICAL:
-        low, high = _range(first, voxels.dtype)
-        np.subtract(low + high, voxels, out=voxels, casting="unsafe")
-        window, voi = _mirror(window, voi, (low + high) * float(slope[0]) + 2.0 * float(intercept[0]))
-        padding = None if padding is None else low + high - padding
+    window, voi, padding = _presentation(instances[0], frames[0], bool(tables))
+    if span is not None:
+        padding = luts.invert(voxels, *span, padding)
+        window, voi = _mirror(window, voi, sum(span) * float(slope[0]) + 2.0 * float(intercept[0]))
     return Volume(
         voxels=voxels,
         affine=np.asarray(affine, dtype=np.float64),
@@ -138,8 +129,8 @@ def read_image(series: Series, frame: Frame | None = None) -> Image:
                 mend="give the file of one image",
             )
         frame = frames[0]
-    pixels, slope, intercept, window, voi, padding = _read_stack(series, [frame], 1, None)
     instance = series.instance(frame)
+    pixels, slope, intercept, window, voi, padding = _read_stack(series, instance, [frame], 1, None)
     return Image(
         pixels=pixels[0],
         frame=frame,
@@ -165,7 +156,7 @@ def read_cine(
     series.require_whole()
     instance = instance or series.only_instance()
     frames = series.frames_of(instance)
-    pixels, slope, intercept, window, voi, _ = _read_stack(series, frames, threads, progress)
+    pixels, slope, intercept, window, voi, _ = _read_stack(series, instance, frames, threads, progress)
     return Cine(
         pixels=pixels,
         frames=frames,
@@ -179,16 +170,14 @@ def read_cine(
 
 
 def _read_stack(
-    series: Series, frames: Sequence[Frame], threads: int, progress: Progress | None
+    series: Series, first: Instance, frames: Sequence[Frame], threads: int, progress: Progress | None
 ) -> tuple[NDArray[Any], float, float, Window | None, VoiLut | None, int | None]:
-    """Frames of one size and kind as [t, y, x] or [t, y, x, 3], with one rescale and one presentation."""
-    instances = [series.instance(frame) for frame in frames]
-    first = instances[0]
-    kinds = {(one.rows, one.columns, one.photometric, frame_dtype(one)) for one in instances}
+    """Frames of one instance as [t, y, x] or [t, y, x, 3], with one rescale and one presentation."""
     scales = {(frame.slope, frame.intercept) for frame in frames}
-    if len(kinds) > 1 or len(scales) > 1:
-        raise StudyRejected(f"series {series.uid} has frames of different size, colour or rescale")
+    if len(scales) > 1:
+        raise StudyRejected(f"{first.name}: frames of different rescale")
     slope, intercept = next(iter(scales))
+    instances = [first] * len(frames)
     if first.samples > 1 or first.photometric == "PALETTE COLOR":
         _require_memory(series, len(frames) * first.rows * first.columns * 3)
         rgb = np.empty((len(frames), first.rows, first.columns, 3), dtype=np.uint8)
@@ -196,7 +185,7 @@ def _read_stack(
         def colour(source: Source, index: int) -> None:
             source.read_rgb(frames[index].number, rgb[index])
 
-        _decode_all(instances, colour, threads, progress)
+        decode_all(instances, colour, threads, progress)
         return rgb, 1.0, 0.0, None, None, None
     _require_memory(series, len(frames) * first.rows * first.columns * frame_dtype(first).itemsize)
     gray = np.empty((len(frames), first.rows, first.columns), dtype=frame_dtype(first))
@@ -204,112 +193,25 @@ def _read_stack(
     def monochrome(source: Source, index: int) -> None:
         source.read_gray(frames[index].number, gray[index])
 
-    if all(is_direct(instance, gray.dtype) for instance in instances):
-        _read_direct(frames, instances, gray, threads, progress)
+    if is_direct(first, gray.dtype):
+        read_direct(frames, instances, gray, threads, progress)
     else:
-        _decode_all(instances, monochrome, threads, progress)
-    table = _modality_tables([first]).get(first.path)
-    window, voi, padding = _presentation(first, frames[0], table is not None)
-    inverted = first.photometric == "MONOCHROME1"
-    if table is not None:
-        gray = table.apply(gray)
+        decode_all(instances, monochrome, threads, progress)
+    tables = _modality_tables([first])
+    window, voi, padding = _presentation(first, frames[0], bool(tables))
+    if tables:
+        gray = tables[first.path].apply(gray)
         slope, intercept = 1.0, 0.0
-    if inverted and series.modality not in PHYSICAL:
-        low, high = (0, (1 << table.bits) - 1) if table is not None else _range(first, gray.dtype)
-        np.subtract(low + high, gray, out=gray, casting="unsafe")
-        window, voi = _mirror(window, voi, (low + high) * slope + 2.0 * intercept)
-        padding = None if padding is None else low + high - padding
+    span = _inversion(series, [first], frames, tables)
+    if span is not None:
+        padding = luts.invert(gray, *span, padding)
+        window, voi = _mirror(window, voi, sum(span) * slope + 2.0 * intercept)
     return gray, slope, intercept, window, voi, padding
 
 
-def _read_direct(
-    frames: Sequence[Frame],
-    instances: Sequence[Instance],
-    out: NDArray[Any],
-    threads: int,
-    progress: Progress | None,
-) -> None:
-    """Plain frames straight from their files to their place in ``out`` [z, y, x]."""
-    for instance in dict.fromkeys(instances):
-        with _refusing(instance):
-            refuse_unsupported(instance)
-            require_bytes(instance, instance.file_size)
-    for start in range(0, len(frames), CHUNK):
-        part = range(start, min(start + CHUNK, len(frames)))
-        paths = [os.fsencode(instances[index].path) for index in part]
-        offsets = [
-            instances[index].pixels[1] + (frames[index].number - 1) * instances[index].frame_bytes for index in part
-        ]
-        planes = read_planes(paths, offsets, out[part.start : part.stop], threads=threads)
-        for index, (got, low, high) in zip(part, planes, strict=True):
-            with _refusing(instances[index]):
-                if got < 0:
-                    raise DecodeError(f"cannot be read: {os.strerror(-got)}")
-                if got < out[index].nbytes:
-                    raise DecodeError(f"the file is truncated: {got} of {out[index].nbytes} bytes of a frame are there")
-                settle_bits(instances[index], out[index], (low, high))
-        if progress is not None:
-            progress("decode", part.stop, len(frames))
-
-
-def _decode_all(
-    instances: Sequence[Instance], work: Callable[[Source, int], None], threads: int, progress: Progress | None
-) -> None:
-    """Call ``work(source, index)`` for every frame, on ``threads`` threads.
-
-    A file of one frame is open while it is read; one of several frames is opened once, and read by all threads.
-    """
-    workers = threads or len(os.sched_getaffinity(0))
-    chunk = max(1, min(16, len(instances) // (4 * workers)))
-    chunks = [range(start, min(start + chunk, len(instances))) for start in range(0, len(instances), chunk)]
-    shared: dict[Path, Source] = {}
-
-    def run(indices: range) -> int:
-        for index in indices:
-            instance = instances[index]
-            with _refusing(instance):
-                if instance.path in shared:
-                    work(shared[instance.path], index)
-                else:
-                    with closing(Source(instance)) as source:
-                        work(source, index)
-        return len(indices)
-
-    def results() -> Iterator[int]:
-        if workers == 1 or len(chunks) == 1:
-            yield from map(run, chunks)
-            return
-        with ThreadPoolExecutor(min(workers, len(chunks)), thread_name_prefix="decode") as pool:
-            try:
-                yield from pool.map(run, chunks)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-
-    with ExitStack() as stack:
-        for instance in instances:
-            if instance.frames > 1 and instance.path not in shared:
-                with _refusing(instance):
-                    shared[instance.path] = stack.enter_context(closing(Source(instance)))
-        done = 0
-        for count in results():
-            done += count
-            if progress is not None:
-                progress("decode", done, len(instances))
-
-
-@contextmanager
-def _refusing(instance: Instance) -> Iterator[None]:
-    """What is wrong with one file's pixels refuses the study, with the file named."""
-    try:
-        yield
-    except (DecodeError, HeaderError) as error:
-        raise StudyRejected(f"{instance.name}: {error}", mend="send the file again from its source") from error
-
-
-def _modality_tables(instances: Sequence[Instance]) -> dict[Any, luts.Lut]:
+def _modality_tables(instances: Sequence[Instance]) -> dict[Path, luts.Lut]:
     """The Modality LUT of each file that has one."""
-    tables: dict[Any, luts.Lut] = {}
+    tables: dict[Path, luts.Lut] = {}
     for instance in instances:
         if instance.has_modality_lut and instance.path not in tables:
             try:
@@ -324,20 +226,51 @@ def _modality_tables(instances: Sequence[Instance]) -> dict[Any, luts.Lut]:
 def _presentation(instance: Instance, frame: Frame, has_table: bool) -> tuple[Window | None, VoiLut | None, int | None]:
     """Window, VOI LUT and padding of a frame. A Modality LUT maps the padding value away."""
     window, voi = instance.window, None
-    if instance.has_voi_lut or (window is None and instance.frames > 1):
+    if instance.has_voi_lut or (window is None and instance.has_groups):
         try:
             dataset = read_dataset(instance.path)
-            low, _ = _range(instance, frame_dtype(instance))
-            voi = luts.voi_lut(dataset, signed_input=low * frame.slope + frame.intercept < 0)
+            lowest = 0.0 if has_table else _range(instance, None)[0] * frame.slope + frame.intercept
+            voi = luts.voi_lut(dataset, signed_input=lowest < 0)
             window = window or read_window(dataset, frame.number)
         except HeaderError as error:
             raise StudyRejected(f"{instance.name}: {error}") from error
     return window, voi, None if has_table else instance.padding_value
 
 
-def _range(instance: Instance, dtype: np.dtype[Any]) -> tuple[int, int]:
-    """The stored values that Bits Stored allows."""
-    if dtype.kind == "f":
+def _inversion(
+    series: Series, instances: Sequence[Instance], frames: Sequence[Frame], tables: dict[Path, luts.Lut]
+) -> tuple[int, int] | None:
+    """Between which values MONOCHROME1 is inverted; None where it is not: MONOCHROME2, or physical units.
+
+    Raises
+    ------
+    StudyRejected
+        Frames that would have to be inverted each in its own way.
+    """
+    other = next((one for one in instances if one.photometric != instances[0].photometric), None)
+    if other is not None:
+        raise StudyRejected(
+            f"series {series.uid} mixes {instances[0].photometric} ({instances[0].name}) "
+            f"and {other.photometric} ({other.name})"
+        )
+    if instances[0].photometric != "MONOCHROME1" or series.modality in PHYSICAL:
+        return None
+    spans = {_range(one, tables.get(one.path)) for one in instances}
+    scales = {(frame.slope, frame.intercept) for frame in frames if not tables}
+    paddings = {one.padding_value for one in instances if not tables}
+    if len(spans) > 1 or len(scales) > 1 or len(paddings) > 1:
+        raise StudyRejected(
+            f"series {series.uid} has MONOCHROME1 frames of different depth, rescale or padding value, "
+            "which cannot be inverted alike"
+        )
+    return spans.pop()
+
+
+def _range(instance: Instance, table: luts.Lut | None) -> tuple[int, int]:
+    """The values that the Modality LUT's bits allow, or the stored ones that Bits Stored allows."""
+    if table is not None:
+        return 0, (1 << table.bits) - 1
+    if frame_dtype(instance).kind == "f":
         return 0, 0
     if instance.signed:
         return -(1 << (instance.bits_stored - 1)), (1 << (instance.bits_stored - 1)) - 1
@@ -352,10 +285,4 @@ def _mirror(window: Window | None, voi: VoiLut | None, axis: float) -> tuple[Win
 
 
 def _require_memory(series: Series, size: int) -> None:
-    """Refuse, before setting it aside, what this host cannot hold."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if size > memory:
-        raise StudyRejected(
-            f"series {series.uid} would take {size / 2**30:.1f} GB, this host has {memory / 2**30:.1f} GB",
-            mend="check Rows, Columns and Number of Frames of its files",
-        )
+    require_memory(size, f"series {series.uid}", mend="free memory, or check Rows, Columns and Number of Frames")

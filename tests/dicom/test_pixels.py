@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import struct
 import warnings
 from pathlib import Path
@@ -20,13 +21,15 @@ from pydicom import uid
 from pydicom.sequence import Sequence
 
 from bedside.kernels._cpu import read_planes
+from bedside.runtime import memory
 from bedside.runtime.errors import StudyRejected
-from bedside.runtime.image import Image
+from bedside.runtime.image import Image, Volume, Window
 from bedside.runtime.study import Series, decoding, load_study
 from bedside.runtime.study.encapsulation import locate_frames
 from bedside.runtime.study.pixels import read_cine, read_image, read_volume
+from bedside.runtime.study.reading import MAX_OPEN
 
-from .dicom_files import WHEEL, header, insert_before, item, save, with_pixels, with_streams, write_series
+from .dicom_files import WHEEL, enhanced, header, insert_before, item, save, with_pixels, with_streams, write_series
 
 REFUSED = {
     "JPEG2000-embedded-sequence-delimiter.dcm": "the code stream is",
@@ -273,6 +276,138 @@ def test_modality_lut_gives_its_values(tmp_path: Path) -> None:
     series = load_study(tmp_path / "v").series[0]
     volume = read_volume(series, series.frames, np.eye(4))
     assert volume.voxels[1, 0].tolist() == [7, 7, 7, 70, 700, 7000, 7000, 7000]
+
+
+def _modality_lut(ds: pydicom.Dataset, entries: list[int], *, first: int, bits: int, vr: str = "US") -> None:
+    del ds.RescaleIntercept, ds.RescaleSlope
+    ds.ModalityLUTSequence = Sequence(
+        [item(LUTDescriptor=[len(entries), first, bits], ModalityLUTType="US", LUTData=entries)]
+    )
+    ds["ModalityLUTSequence"].value[0]["LUTDescriptor"].VR = vr
+    ds["ModalityLUTSequence"].value[0]["LUTData"].VR = "US"
+
+
+def _mono1(**changes: Any) -> pydicom.Dataset:
+    return header(**{"Modality": "MR", "PhotometricInterpretation": "MONOCHROME1", "PixelRepresentation": 0, **changes})
+
+
+def _volume(folder: Path) -> Volume:
+    series = load_study(folder).series[0]
+    return read_volume(series, series.frames, np.eye(4))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_monochrome1_behind_a_modality_lut_is_inverted_within_the_tables_bits(
+    tmp_path: Path, signed: bool, bits: int
+) -> None:
+    """A table that says fewer bits than its entries have (4, but 205 takes 8) has those of its entries."""
+    first, kind = (-2, np.int16) if signed else (0, np.uint16)
+    for index in range(2):
+        ds = _mono1(SOPInstanceUID=f"2.25.6{index}", PixelRepresentation=int(signed))
+        _modality_lut(ds, [50, 99, 205, 255], first=first, bits=bits, vr="SS" if signed else "US")
+        pixels = np.full((6, 8), first + index, kind)
+        save(with_pixels(ds, pixels), tmp_path / f"{index}")
+    volume = _volume(tmp_path)
+    assert volume.voxels[:, 0, 0].tolist() == [205, 156] and volume.padding_value is None
+    assert read_image(load_study(tmp_path / "0").series[0]).pixels[0, 0] == 205
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_padding_outside_bits_stored_is_no_gray_and_stays(tmp_path: Path, signed: bool) -> None:
+    padding, low, high = (-32768, -2048, 2047) if signed else (65535, 0, 4095)
+    kind = np.int16 if signed else np.uint16
+    for index in range(2):
+        ds = _mono1(SOPInstanceUID=f"2.25.6{index}", BitsStored=12, HighBit=11, PixelRepresentation=int(signed))
+        ds.add_new(0x00280120, "SS" if signed else "US", padding)
+        pixels = np.full((6, 8), 100 + index, kind)
+        pixels[0] = padding
+        save(with_pixels(ds, pixels), tmp_path / f"{index}")
+    volume = _volume(tmp_path)
+    assert volume.padding_value == padding
+    assert volume.voxels[:, 0, 0].tolist() == [padding] * 2
+    assert volume.voxels[:, 1, 0].tolist() == [low + high - 100, low + high - 101]
+    image = read_image(load_study(tmp_path / "0").series[0])
+    assert image.padding_value == padding and image.pixels[:2, 0].tolist() == [padding, low + high - 100]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"PhotometricInterpretation": "MONOCHROME2"}, "mixes MONOCHROME1 .*0.* and MONOCHROME2 .*1"),
+        ({"BitsStored": 12, "HighBit": 11}, "different depth, rescale or padding"),
+        ({"RescaleSlope": 2}, "different depth, rescale or padding"),
+    ],
+)
+def test_what_cannot_be_inverted_alike_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    for index in range(2):
+        ds = _mono1(SOPInstanceUID=f"2.25.6{index}", **(changes if index else {}))
+        save(with_pixels(ds, np.full((6, 8), index, np.uint16)), tmp_path / f"{index}")
+    with pytest.raises(StudyRejected, match=said):
+        _volume(tmp_path)
+
+
+def test_every_file_of_a_volume_has_its_own_modality_lut(tmp_path: Path) -> None:
+    for index, entries in enumerate(([1, 2], [30, 40])):
+        ds = header(SOPInstanceUID=f"2.25.6{index}", PixelRepresentation=0)
+        _modality_lut(ds, entries, first=0, bits=16)
+        save(with_pixels(ds, np.tile(np.array([0, 1], np.uint16), (6, 4))), tmp_path / f"{index}")
+    assert _volume(tmp_path).voxels[:, 0, :2].tolist() == [[1, 2], [30, 40]]
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_the_window_of_functional_groups_is_read_for_one_frame_too(tmp_path: Path, frames: int) -> None:
+    path = save(enhanced(frames), tmp_path / "a.dcm")
+    series = load_study(path).series[0]
+    window = Window(50.0, 350.0)
+    assert read_volume(series, series.frames, np.eye(4)).window == window
+    assert read_image(series, series.frames[0]).window == window
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_float_pixels_that_are_no_numbers_are_refused_where_they_are_read(tmp_path: Path, value: float) -> None:
+    pixels = np.ones((6, 8), np.float32)
+    ds = header(Modality="MR", BitsAllocated=32, Rows=6, Columns=8)
+    for name in ("BitsStored", "HighBit", "PixelRepresentation"):
+        delattr(ds, name)
+    for index in range(2):
+        ds.SOPInstanceUID = f"2.25.6{index}"
+        ds.FloatPixelData = pixels.tobytes()
+        save(ds, tmp_path / f"{index}.dcm")
+        pixels[3, 4] = value
+    assert read_image(load_study(tmp_path / "0.dcm").series[0]).pixels[3, 4] == 1.0
+    with pytest.raises(StudyRejected, match=r"1\.dcm: the pixel data has values that are no numbers"):
+        read_image(load_study(tmp_path / "1.dcm").series[0])
+    with pytest.raises(StudyRejected, match=r"1\.dcm: the pixel data has values that are no numbers"):
+        _volume(tmp_path)
+
+
+def test_what_the_free_memory_does_not_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path, 2)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2 * 96)
+    assert _volume(tmp_path).voxels.shape == (2, 6, 8)
+    monkeypatch.setattr(memory, "available_memory", lambda: 2 * 96 - 1)
+    with pytest.raises(StudyRejected, match=r"series 2.25.12 needs .* GB of memory, .* GB are free"):
+        _volume(tmp_path)
+
+
+def test_more_files_of_several_frames_than_may_be_open_at_once(tmp_path: Path) -> None:
+    count = MAX_OPEN + 60
+    for index in range(count):
+        ds = enhanced(2, SOPInstanceUID=f"2.25.7{index:03d}")
+        save(
+            with_pixels(ds, np.full((2, 6, 8), index, np.int16), syntax=uid.ExplicitVRBigEndian),
+            tmp_path / f"{index:03d}",
+        )
+    series = load_study(tmp_path).series[0]
+    by_frame = sorted(series.frames, key=lambda frame: (frame.number, frame.path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + MAX_OPEN + 16, hard))
+    try:
+        volume = read_volume(series, by_frame, np.eye(4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert volume.voxels[:, 3, 3].tolist() == [*range(count), *range(count)]
 
 
 def test_voi_lut_is_given_with_the_window(tmp_path: Path) -> None:
@@ -529,6 +664,8 @@ def test_direct_reading_tells_the_range_of_every_plane(tmp_path: Path) -> None:
         read_planes([b"x"], [0], np.zeros((1, 2, 2), np.float32))
     with pytest.raises(ValueError, match="'out'"):
         read_planes([b"x"], [0], np.zeros((1, 2, 4), np.uint8)[..., ::2])
+    with pytest.raises(ValueError, match="'out' is not aligned"):
+        read_planes([b"x"], [0], np.zeros(9, np.uint8)[1:].view(np.uint16).reshape(1, 2, 2))
     with pytest.raises(ValueError, match="one entry a plane"):
         read_planes([b"x"], [0, 1], np.zeros((2, 2, 2), np.uint8))
     with pytest.raises(ValueError, match="negative"):

@@ -15,12 +15,14 @@ from pydicom.sequence import Sequence
 from bedside.runtime.body_parts import body_part_matches
 from bedside.runtime.errors import StudyRejected
 from bedside.runtime.study import Study, load_study
+from bedside.runtime.study.header import HeaderError, read_header
 from bedside.runtime.study.pixels import read_cine, read_image, read_volume
 
 from .dicom_files import (
     SERIES,
     STUDY,
     WHEEL,
+    element,
     enhanced,
     header,
     insert_before,
@@ -305,6 +307,63 @@ def test_deep_sequences_neither_crash_nor_hang(tmp_path: Path, depth: int, defin
                 series.dataset()
     else:
         assert "nested more than 64 levels deep" in rejected(path)
+
+
+@pytest.mark.parametrize("irregular", [False, True])
+@pytest.mark.parametrize("kind", ["never ends", "10,000 levels", "item within itself"])
+def test_cyclic_sequences_neither_crash_nor_hang(tmp_path: Path, kind: str, irregular: bool) -> None:
+    """A file is no graph, but a writer that walked one writes this: levels without end, cut off where it gave up."""
+    path = write_slice(tmp_path / "cyclic.dcm")
+    opened = nested_sequences(10_000, defined=False)[: 10_000 * 20]
+    if kind == "never ends":
+        raw = opened[: 40 * 20]
+    elif kind == "10,000 levels":
+        raw = opened
+    else:
+        # An item whose length, as its sequence's, reaches beyond itself, to the end of the file and further.
+        raw = b"\x08\x00\x40\x11SQ\0\0\xf0\xff\xff\x7f" + b"\xfe\xff\x00\xe0\xf0\xff\xff\x7f"
+    insert_before(path, 0x00100010, raw)
+    if irregular:
+        # Tags out of order, which the scanner leaves to pydicom.
+        insert_before(path, 0x00080005, element(0x00100040, b"CS", b"M "))
+    try:
+        study = load_study(path)
+    except StudyRejected as error:
+        assert "cyclic.dcm" in str(error)
+    else:
+        with pytest.raises(StudyRejected, match=r"cyclic\.dcm"):
+            study.series[0].require_whole()
+
+
+def test_a_file_that_shrinks_while_its_header_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_slice(tmp_path / "a.dcm")
+    insert_before(path, 0x00100010, element(0x00091001, b"UN", b"x" * 40_000))
+    asked: list[int] = []
+
+    def shrunk(descriptor: int, length: int, offset: int) -> bytes:
+        asked.append(length)
+        assert len(asked) < 20
+        return whole(descriptor, min(length, 20_000), offset)
+
+    whole = os.pread
+    monkeypatch.setattr(os, "pread", shrunk)
+    with pytest.raises(HeaderError, match="became shorter") as caught:
+        read_header(path)
+    assert caught.value.truncated and max(asked) <= path.stat().st_size
+
+
+def test_a_file_with_several_names_counts_once(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    write_series(folder, 3)
+    (folder / "again").symlink_to(".")
+    first = sorted(folder.glob("*"))[0]
+    (folder / "zz-soft").symlink_to(first.name)
+    (folder / "zz-hard").hardlink_to(folder / first.name)
+    study = load_study(folder)
+    assert len(study.series[0].frames) == 3
+    assert not any(frame.path.name.startswith("zz") for frame in study.series[0].frames)
 
 
 def test_a_folder_that_links_to_itself_ends(tmp_path: Path) -> None:
