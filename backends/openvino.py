@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 
 from . import onnx_file
-from .contract import Array, Device, DeviceFault, DeviceUnavailable, Options, Pending, Tensors, TensorSpec, check_feeds
+from .contract import (
+    Array,
+    BedsideError,
+    Device,
+    DeviceFault,
+    DeviceUnavailable,
+    Options,
+    Pending,
+    Tensors,
+    TensorSpec,
+    check_feeds,
+)
 from .library import load, one_line
 
 REQUIRES = onnx_file.REQUIRES
@@ -38,7 +49,7 @@ def probe() -> list[Device]:
         return [
             Device("openvino:CPU", "OpenVINO", False, f"OpenVINO does not start: {one_line(error)}", onnx_file.MEND)
         ]
-    found = [_describe(core, name, library.__version__) for name in names]
+    found = [_probe(core, name, library.__version__) for name in names]
     families = {name.partition(".")[0] for name in names}
     absent = [
         Device(f"openvino:{family}", f"Intel {family}", False, f"OpenVINO finds no {family} on this host", mend)
@@ -64,8 +75,11 @@ def open(model: Path, device: str, options: Options = Options()) -> OpenVinoProg
     """
     name = device.partition(":")[2]
     library = load(REQUIRES[0], device=device, mend=onnx_file.MEND)
-    core = library.Core()
-    available = list(core.available_devices)
+    try:
+        core = library.Core()
+        available = list(core.available_devices)
+    except Exception as error:
+        raise DeviceUnavailable(f"{device}: OpenVINO does not start: {one_line(error)}", mend=onnx_file.MEND) from error
     if name not in available and f"{name}.0" not in available and (name != "GPU.0" or "GPU" not in available):
         known = ", ".join(f"openvino:{entry}" for entry in available)
         mend = _DRIVERS.get(name.partition(".")[0])
@@ -73,13 +87,16 @@ def open(model: Path, device: str, options: Options = Options()) -> OpenVinoProg
     graph = onnx_file.read(model, device)
     inputs = onnx_file.specs(graph.inputs, model, device)
     outputs = onnx_file.specs(graph.outputs, model, device)
-    settings = _settings(core, name, device, options)
     try:
+        described = _describe(core, name, library.__version__)
+        settings = _settings(core, name, device, options)
         compiled = core.compile_model(graph, name, settings)
+        _check_compiled(compiled, name, device)
+        return OpenVinoProgram(compiled, described, inputs, outputs, options.in_flight)
+    except BedsideError:
+        raise
     except Exception as error:
         raise DeviceFault(f"{device} cannot compile {model.name}: {one_line(error)}") from error
-    _check_compiled(compiled, name, device)
-    return OpenVinoProgram(compiled, _describe(core, name, library.__version__), inputs, outputs, options.in_flight)
 
 
 class OpenVinoProgram:
@@ -249,6 +266,14 @@ class _RequestPending:
 
     def _too_late(self, timeout: float | None) -> DeviceFault:
         return DeviceFault(f"{self._device}: no answer within {timeout:g} s")
+
+
+def _probe(core: Any, name: str, version: str) -> Device:
+    try:
+        return _describe(core, name, version)
+    except Exception as error:  # one broken driver does not hide the other devices
+        reason = f"its driver does not answer: {one_line(error)}"
+        return Device(f"openvino:{name}", name, False, reason, _DRIVERS.get(name.partition(".")[0], onnx_file.MEND))
 
 
 def _describe(core: Any, name: str, version: str) -> Device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from pathlib import PurePosixPath
@@ -53,7 +54,6 @@ BundlePath = Annotated[str, AfterValidator(_relative)]
 Sha256 = Annotated[str, AfterValidator(_digest)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Name = Annotated[str, Field(min_length=1)]
-Sigma = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Template = Annotated[str, AfterValidator(_template)]
 
 
@@ -220,7 +220,7 @@ class InfererSpec(_Strict):
     sw_batch_size: Annotated[int, Field(ge=1)] = 1
     overlap: float | tuple[float, ...] = 0.25
     mode: Literal["constant", "gaussian"] = "constant"
-    sigma_scale: Sigma | tuple[Sigma, ...] = 0.125
+    sigma_scale: float | tuple[float, ...] = 0.125
     padding_mode: Literal["constant", "reflect", "replicate", "circular"] = "constant"
     cval: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
@@ -229,4 +229,12 @@ class InfererSpec(_Strict):
     def _fraction(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
         if any(not 0 <= v < 1 for v in (value if isinstance(value, tuple) else (value,))):
             raise ValueError("must be at least 0 and below 1")
+        return value
+
+    @field_validator("sigma_scale")
+    @classmethod
+    def _width(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        # With 0 the weights are not-a-number, and so is everything that is blended with them.
+        if any(not 0 < v < math.inf for v in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError("must be above 0 and finite")
         return value

@@ -230,10 +230,13 @@ class _Draft:
         if image[1].get("format") == "hounsfield":
             modality = "CT"
         names = pred[1].get("channel_def")
+        if isinstance(names, list):
+            names = {str(channel): name for channel, name in enumerate(names)}
+        names = names if isinstance(names, dict) else {}
         self.metadata = {
             **metadata,
             "network_data_format": {"inputs": {image[0]: image[1]}, "outputs": {pred[0]: pred[1]}},
-            "bedside": self._bedside({"MRI": "MR"}.get(modality.upper(), modality.upper()), names or {}),
+            "bedside": self._bedside({"MRI": "MR"}.get(modality.upper(), modality.upper()), names),
         }
         for section in _SECTIONS:
             transforms = [entry for entry in self._adopted(config, section) if entry is not None]
@@ -336,7 +339,7 @@ class _Draft:
     def _fill(self, folder: Path, name: str) -> list[str]:
         (folder / "configs").mkdir(parents=True)
         (folder / "models").mkdir()
-        shutil.copyfile(self.model, folder / MODEL)
+        _copy(self.model, folder / MODEL)
         digests = {MODEL: sha256_of(folder / MODEL)}
         for location in sorted({part.location for part in self.header.external}):
             weights = self.model.parent / location
@@ -346,15 +349,25 @@ class _Draft:
                     f"{self.model.name}: external data file {location} is missing", mend="copy it beside it"
                 )
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(weights, target)
+            _copy(weights, target)
             digests[f"models/{location}"] = sha256_of(target)
         for path, place in self.extras.items():
-            shutil.copyfile(path, folder / place)
+            _copy(path, folder / place)
         metadata = {"name": name, **self.metadata}
         metadata["bedside"] = {**metadata["bedside"], "files": digests}
         for file, content in ((METADATA, metadata), (INFERENCE, self.inference)):
             (folder / file).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; a source that cannot be read is a BundleError, a target that cannot be written an OSError."""
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise BundleError(f"{source.name} cannot be read: {error.strerror}") from None
+    with file, target.open("wb") as out:
+        shutil.copyfileobj(file, out)
 
 
 def _only(tensors: Any, otherwise: str) -> tuple[str, Content]:

@@ -12,7 +12,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import cast
 
-from bedside.backends.contract import Backend, Device, DeviceUnavailable, Options, Program
+from bedside.backends.contract import (
+    Backend,
+    BedsideError,
+    Device,
+    DeviceFault,
+    DeviceUnavailable,
+    Options,
+    Program,
+)
 from bedside.backends.library import one_line
 
 ENTRY_POINTS = "bedside.backends"
@@ -55,7 +63,12 @@ def open_program(model_path: Path, device: str, options: Options = Options()) ->
         backend = loaders[family]()
     except Exception as error:
         raise DeviceUnavailable(f"{device}: the backend does not load: {one_line(error)}") from error
-    return backend.open(model_path, device, options)
+    try:
+        return backend.open(model_path, device, options)
+    except BedsideError:
+        raise
+    except Exception as error:  # a third party's module may break its promise
+        raise DeviceFault(f"{device} cannot load {model_path.name}: {one_line(error)}") from error
 
 
 def _loaders() -> dict[str, Callable[[], Backend]]:

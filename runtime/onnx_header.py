@@ -13,11 +13,16 @@ from pathlib import Path
 
 from .errors import BundleError
 
-_MODEL_GRAPH = 7
-_MODEL_OPSET = 8
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
-_NODE_ATTRIBUTE, _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH = 5, 5, 6
+_MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_SPARSE = 1, 5, 11, 12, 15
+_FUNCTION_NODE, _FUNCTION_ATTRIBUTE = 7, 11
+_NODE_ATTRIBUTE = 5
+_ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS, _ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
+_SPARSE_TENSORS = (1, 2)
 _TENSOR_NAME, _TENSOR_EXTERNAL, _TENSOR_LOCATION = 8, 13, 14
+
+_DEEPEST = 64
+"""Graphs inside graphs; networks have a few levels, of If and Loop."""
 
 _DTYPES = {
     1: "float32",
@@ -74,12 +79,14 @@ def read_onnx_header(path: Path) -> OnnxHeader:
     Raises
     ------
     BundleError
-        The file is empty, truncated, or not an ONNX model.
+        The file cannot be read, is empty, truncated, or not an ONNX model, or nests graphs over 64 levels deep.
     """
     try:
         with path.open("rb") as file:
             # Closed when the last view of it goes, not before.
             header = _model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+    except OSError as error:
+        raise BundleError(f"{path.name} cannot be read: {error.strerror}") from None
     except (_Malformed, ValueError) as error:
         raise BundleError(f"{path.name} is not a complete ONNX model: {error}", mend="export it again") from None
     if not header.outputs:
@@ -127,15 +134,21 @@ def _model(data: memoryview) -> OnnxHeader:
     for number, value in _fields(data):
         if number == _MODEL_GRAPH and isinstance(value, memoryview):
             graph = value
+        elif number == _MODEL_FUNCTION and isinstance(value, memoryview):
+            _function(value, header)
     if graph is None:
         raise _Malformed("it has no graph")
     initializers: set[str] = set()
-    _graph(graph, header, initializers, top=True)
+    _graph(graph, header, initializers, 0)
     header.inputs = [tensor for tensor in header.inputs if tensor.name not in initializers]
     return header
 
 
-def _graph(data: memoryview, header: OnnxHeader, initializers: set[str], *, top: bool) -> None:
+def _graph(data: memoryview, header: OnnxHeader, initializers: set[str], depth: int) -> None:
+    """The network's graph at depth 0, or one inside a node of another; ``initializers`` takes names of the former."""
+    if depth > _DEEPEST:
+        raise _Malformed(f"its graphs are nested over {_DEEPEST} levels deep")
+    top = depth == 0
     for number, value in _fields(data):
         if not isinstance(value, memoryview):
             continue
@@ -144,23 +157,45 @@ def _graph(data: memoryview, header: OnnxHeader, initializers: set[str], *, top:
             if top:
                 initializers.add(name)
         elif number == _GRAPH_NODE:
-            _node(value, header, initializers)
+            _node(value, header, depth)
+        elif number == _GRAPH_SPARSE:
+            _sparse(value, header)
         elif top and number == _GRAPH_INPUT:
             header.inputs.append(_value_info(value))
         elif top and number == _GRAPH_OUTPUT:
             header.outputs.append(_value_info(value))
 
 
-def _node(data: memoryview, header: OnnxHeader, initializers: set[str]) -> None:
-    for number, attribute in _fields(data):
-        if number != _NODE_ATTRIBUTE or not isinstance(attribute, memoryview):
-            continue
-        for kind, value in _fields(attribute):
-            if isinstance(value, memoryview):
-                if kind == _ATTRIBUTE_TENSOR:
-                    _tensor(value, header)
-                elif kind == _ATTRIBUTE_GRAPH:
-                    _graph(value, header, initializers, top=False)
+def _function(data: memoryview, header: OnnxHeader) -> None:
+    for number, value in _fields(data):
+        if isinstance(value, memoryview):
+            if number == _FUNCTION_NODE:
+                _node(value, header, 0)
+            elif number == _FUNCTION_ATTRIBUTE:
+                _attribute(value, header, 0)
+
+
+def _node(data: memoryview, header: OnnxHeader, depth: int) -> None:
+    for number, value in _fields(data):
+        if number == _NODE_ATTRIBUTE and isinstance(value, memoryview):
+            _attribute(value, header, depth)
+
+
+def _attribute(data: memoryview, header: OnnxHeader, depth: int) -> None:
+    for number, value in _fields(data):
+        if isinstance(value, memoryview):
+            if number in _ATTRIBUTE_TENSORS:
+                _tensor(value, header)
+            elif number in _ATTRIBUTE_GRAPHS:
+                _graph(value, header, set(), depth + 1)
+            elif number in _ATTRIBUTE_SPARSE:
+                _sparse(value, header)
+
+
+def _sparse(data: memoryview, header: OnnxHeader) -> None:
+    for number, value in _fields(data):
+        if number in _SPARSE_TENSORS and isinstance(value, memoryview):
+            _tensor(value, header)
 
 
 def _tensor(data: memoryview, header: OnnxHeader) -> str:

@@ -196,6 +196,58 @@ def test_a_third_party_backend(monkeypatch: pytest.MonkeyPatch, models: Models) 
         open_program(models["fixed"], "broken:0")
 
 
+def test_a_third_party_backend_that_raises_what_it_likes(monkeypatch: pytest.MonkeyPatch, models: Models) -> None:
+    def fail(model: Path, device: str, options: Options) -> Any:
+        raise KeyError("no such\nboard")
+
+    module = types.SimpleNamespace(REQUIRES=(), probe=lambda: [], open=fail)
+    monkeypatch.setattr(devices, "entry_points", lambda group: [_Entry("acme", module)])
+    with pytest.raises(DeviceFault, match=r"acme:0 cannot load fixed.onnx: .*board") as caught:
+        open_program(models["fixed"], "acme:0")
+    assert "\n" not in caught.value.message
+
+
+def test_a_broken_driver_does_not_hide_the_cpu(monkeypatch: pytest.MonkeyPatch, models: Models) -> None:
+    import openvino as library
+
+    class Core:
+        available_devices = ("CPU", "GPU")
+
+        def __init__(self) -> None:
+            self._core = library_core()
+
+        def get_property(self, name: str, key: str) -> Any:
+            if name == "GPU":
+                raise RuntimeError("clGetPlatformIDs failed")
+            return self._core.get_property(name, key)
+
+        def compile_model(self, *arguments: Any) -> Any:
+            return self._core.compile_model(*arguments)
+
+    library_core = library.Core
+    monkeypatch.setattr(library, "Core", Core)
+    listed = {entry.id: entry for entry in openvino.probe()}
+    assert listed["openvino:CPU"].available
+    assert not listed["openvino:GPU"].available
+    assert "clGetPlatformIDs failed" in listed["openvino:GPU"].reason and "apt install" in listed["openvino:GPU"].mend
+    openvino.open(models["fixed"], "openvino:CPU").close()
+    with pytest.raises(DeviceFault, match=r"openvino:GPU cannot compile .*clGetPlatformIDs"):
+        openvino.open(models["fixed"], "openvino:GPU")
+
+
+def test_an_openvino_that_does_not_start(monkeypatch: pytest.MonkeyPatch, models: Models) -> None:
+    import openvino as library
+
+    def core() -> Any:
+        raise RuntimeError("plugins.xml not found")
+
+    monkeypatch.setattr(library, "Core", core)
+    (device,) = openvino.probe()
+    assert not device.available and "plugins.xml" in device.reason
+    with pytest.raises(DeviceUnavailable, match=r"does not start: plugins.xml"):
+        openvino.open(models["fixed"], "openvino:CPU")
+
+
 def test_one_line() -> None:
     text = "Exception from src/core.cpp:84:\nCheck 'false' failed at a/b.cpp:47:\nLoading   the model\nfailed\n"
     assert one_line(RuntimeError(text)) == "Loading the model failed"

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
+from bedside.runtime import bundle
 from bedside.runtime.bundle import load_bundle
 from bedside.runtime.errors import BundleError
 from bedside.runtime.image import Volume
@@ -73,10 +77,22 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_zip_cannot_write_outside(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
-        archive.writestr("../evil.txt", "x")
-    refuse(tmp_path / "b.zip", "metadata.json is missing")
+    for entry in ("../evil.txt", "b/../../evil.txt", "/tmp/evil.txt", "..\\evil.txt"):
+        with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+            archive.writestr(entry, "x")
+        refuse(tmp_path / "b.zip", "b.zip: entry", "leads outside the bundle")
     assert not (tmp_path / "evil.txt").exists()
+
+
+def test_a_zip_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("configs/metadata.json", b" " * 2_000_000)
+    monkeypatch.setattr(bundle, "_LARGEST", 1_000_000)
+    refuse(tmp_path / "b.zip", "b.zip would unpack to 0.0 GB, more than a bundle may have")
+    monkeypatch.undo()
+    refuse(tmp_path / "b.zip", "not valid JSON")
+    monkeypatch.setattr(bundle.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    refuse(tmp_path / "b.zip", "more than is free for temporary files")
 
 
 @pytest.mark.parametrize("file", ["metadata", "inference"])
@@ -87,6 +103,7 @@ def test_zip_cannot_write_outside(tmp_path: Path) -> None:
         (b"[1]", "must hold a JSON object"),
         (b"\xff\xfe\x00", "not UTF-8"),
         (b"[" * 100_000, "not valid JSON"),
+        (b'{"a": ' + b"7" * 5000 + b"}", "not valid JSON: Exceeds the limit (4300 digits)"),
     ],
 )
 def test_bad_json(tmp_path: Path, file: str, content: bytes, message: str) -> None:
@@ -248,6 +265,11 @@ def test_postprocessing(tmp_path: Path, steps: list[Content], message: str) -> N
         ({"_target_": "SlidingWindowInferer", "roi_size": [32, 32]}, "'roi_size' has 2 values, the image has 3 axes"),
         ({"_target_": "SlidingWindowInferer", "roi_size": 32, "overlap": 1.0}, "argument 'overlap'"),
         ({"_target_": "SlidingWindowInferer", "roi_size": 32, "mode": "cosine"}, "argument 'mode'"),
+        ({"_target_": "SlidingWindowInferer", "roi_size": 32, "sigma_scale": 0.0}, "argument 'sigma_scale'"),
+        ({"_target_": "SlidingWindowInferer", "roi_size": 32, "sigma_scale": [0.1, -1, 0.1]}, "argument 'sigma_scale'"),
+        ({"_target_": "SlidingWindowInferer", "roi_size": 32, "sigma_scale": math.inf}, "argument 'sigma_scale'"),
+        ({"_target_": "SlidingWindowInferer", "roi_size": 32, "cval": math.nan}, "argument 'cval'"),
+        ({"_target_": "SlidingWindowInferer", "roi_size": 32, "cval": -math.inf}, "argument 'cval'"),
         ({"_target_": "SlidingWindowInferer", "roi_size": 32, "with_coord": True}, "with_coord"),
         ({"_target_": "SimpleInferer", "roi_size": 32}, "unknown argument 'roi_size'"),
     ],
@@ -257,6 +279,13 @@ def test_inferer(tmp_path: Path, inferer: Content, message: str) -> None:
         config["inferer"] = inferer
 
     refuse(make_bundle(tmp_path / "b", edit=edit), "configs/inference.json: inferer", message)
+
+
+def test_a_window_as_large_as_the_image(tmp_path: Path) -> None:
+    def edit(_: Content, config: Content) -> None:
+        config["inferer"] = {"_target_": "SlidingWindowInferer", "roi_size": [32, None, -1]}
+
+    assert load_bundle(make_bundle(tmp_path / "b", edit=edit)).inferer.roi_size == (32, None, -1)
 
 
 def test_monai_spellings(tmp_path: Path) -> None:
@@ -313,6 +342,46 @@ def test_external_weights(tmp_path: Path) -> None:
     list_files("models/model.onnx")
     weights.unlink()
     refuse(root, "external data file weights.bin is missing")
+
+
+def test_external_weights_wherever_a_model_keeps_them(tmp_path: Path) -> None:
+    """Lists of tensors and of graphs, sparse initializers, functions of the model."""
+
+    def outside(name: str) -> TensorProto:
+        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+        tensor.external_data.add(key="location", value=f"{name}.bin")
+        return tensor
+
+    write_onnx(tmp_path / "model.onnx", 3, 1, 2)
+    model = onnx.load(tmp_path / "model.onnx")
+    inner = helper.make_graph([], "inner", [], [], [outside("inner")])
+    node = model.graph.node.add(op_type="Custom")
+    node.attribute.add(name="a", type=onnx.AttributeProto.TENSORS).tensors.append(outside("listed"))
+    node.attribute.add(name="b", type=onnx.AttributeProto.GRAPHS).graphs.append(inner)
+    node.attribute.add(name="c", type=onnx.AttributeProto.SPARSE_TENSOR).sparse_tensor.values.CopyFrom(outside("few"))
+    model.graph.sparse_initializer.add(values=outside("sparse"), indices=outside("where"))
+    function = model.functions.add(name="f", domain="d")
+    function.node.add(op_type="Constant").attribute.add(name="value", t=outside("constant"))
+    function.attribute_proto.add(name="p", t=outside("default"))
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    found = {part.location for part in read_onnx_header(tmp_path / "model.onnx").external}
+    names = ("inner", "listed", "few", "sparse", "where", "constant", "default")
+    assert found == {f"{name}.bin" for name in names}
+
+
+def test_graphs_in_graphs(tmp_path: Path) -> None:
+    def field(number: int, content: bytes) -> bytes:
+        size, digits = len(content), b""
+        while size > 127:
+            digits, size = digits + bytes([size & 127 | 128]), size >> 7
+        return bytes([number << 3 | 2]) + digits + bytes([size]) + content
+
+    graph = field(12, field(1, b"pred"))
+    for _ in range(1500):
+        graph = field(1, field(5, field(6, graph))) + field(12, field(1, b"pred"))
+    (tmp_path / "model.onnx").write_bytes(field(7, graph))
+    with pytest.raises(BundleError, match="its graphs are nested over 64 levels deep"):
+        read_onnx_header(tmp_path / "model.onnx")
 
 
 def test_truncated_models(tmp_path: Path) -> None:

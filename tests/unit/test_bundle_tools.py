@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -11,9 +12,11 @@ from typing import Any
 import onnx
 import pytest
 
+from bedside.runtime import bundle_tools
 from bedside.runtime.bundle import load_bundle
 from bedside.runtime.bundle_tools import check_bundle, import_bundle, new_bundle
 from bedside.runtime.errors import BundleError, DeliveryError
+from bedside.runtime.onnx_header import read_onnx_header
 
 from .bundle_maker import CODE, Content, make_bundle, write_onnx
 
@@ -72,6 +75,10 @@ def test_new_bundles_load_once_filled_in(tmp_path: Path, rank: int, channels: in
     assert bundle.name == "net" and bundle.meta.accepts.modality == (modality,)
 
 
+def unreadable(path: Path, mode: str = "r") -> Any:
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
 def test_new_refuses(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="does not exist"):
         new_bundle(tmp_path / "none.onnx", tmp_path / "b")
@@ -79,9 +86,17 @@ def test_new_refuses(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="not a complete ONNX model"):
         new_bundle(tmp_path / "text.onnx", tmp_path / "b")
     write_onnx(tmp_path / "net.onnx", 3, 1, 2)
+    header = read_onnx_header(tmp_path / "net.onnx")
     with pytest.raises(BundleError, match="kind 'detection' is not known"):
         new_bundle(tmp_path / "net.onnx", tmp_path / "b", kind="detection")
     (tmp_path / "full").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", unreadable)  # the superuser may read everything
+        with pytest.raises(BundleError, match=r"net.onnx cannot be read: Permission denied"):
+            new_bundle(tmp_path / "net.onnx", tmp_path / "b")
+        patch.setattr(bundle_tools, "read_onnx_header", lambda _: header)
+        with pytest.raises(BundleError, match=r"net.onnx cannot be read: Permission denied"):
+            new_bundle(tmp_path / "net.onnx", tmp_path / "b")
     (tmp_path / "full/file").touch()
     with pytest.raises(DeliveryError, match="not empty"):
         new_bundle(tmp_path / "net.onnx", tmp_path / "full")
@@ -206,6 +221,19 @@ def test_import_lists_what_is_not_supported(tmp_path: Path) -> None:
     fill(tmp_path / "out")
     with pytest.raises(BundleError, match="HistogramNormalized"):
         load_bundle(tmp_path / "out")
+
+
+@pytest.mark.parametrize("names", [["background", "spleen"], "spleen", [], None, 3])
+def test_import_takes_channel_names_as_they_come(tmp_path: Path, names: Any) -> None:
+    source = monai_bundle(tmp_path / "in")
+    path = source / "configs/metadata.json"
+    content: Any = json.loads(path.read_text())
+    content["network_data_format"]["outputs"]["pred"]["channel_def"] = names
+    path.write_text(json.dumps(content))
+    import_bundle(source, tmp_path / "out")
+    made = json.loads((tmp_path / "out/configs/metadata.json").read_text())
+    (segment,) = made["bedside"]["result"]["segments"]
+    assert segment["name"] == ("spleen" if names == ["background", "spleen"] else "")
 
 
 def test_import_refuses(tmp_path: Path) -> None:

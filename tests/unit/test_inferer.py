@@ -314,6 +314,44 @@ def test_faults_of_the_device(folder: Path, fault: str, message: str, kind: str)
     program.close()
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("kind", ["simple", "sliding"])
+def test_scores_that_are_not_finite(folder: Path, value: float, kind: str) -> None:
+    """Infinity in every channel would be label 0 everywhere: no lesion."""
+    nodes = [helper.make_node("Add", ["image", "much"], ["pred"])]
+    much = np.full((1, 2, 1, 1), value, np.float32)
+    program = open_program(
+        save(folder / "inf.onnx", nodes, ["n", 1, "h", "w"], ["n", 2, "h", "w"], much=much), "ort:cpu"
+    )
+    with pytest.raises(DeviceFault, match=r"infinity|not-a-number"):
+        infer(program, np.zeros((1, 12, 12), np.float32), InfererSpec(kind=kind, roi_size=(6, 6)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("space", [(7, 9, 8), (11, 9)])
+@pytest.mark.parametrize("kind", ["simple", "sliding"])
+def test_a_sink_gets_every_plane_once(
+    folder: Path, space: tuple[int, ...], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inferer, "_SINK_BYTES", 600)
+    first, last = (FIRST, LAST) if len(space) == 3 else (FIRST[:, :, 0], LAST[:, :, 0])
+    program = open_program(segmenter(folder / f"sink{len(space)}.onnx", first, last), "openvino:CPU")
+    image = np.random.default_rng(8).standard_normal((1, *space)).astype(np.float32)
+    spec = InfererSpec(kind=kind, roi_size=(4,) * len(space), mode="gaussian")  # type: ignore[arg-type]
+    want = infer(program, image, spec).logits
+    assert want is not None
+    got, planes = np.full_like(want, np.nan), []
+
+    class Sink:
+        def take(self, first: int, values: Array) -> None:
+            planes.extend(range(first, first + values.shape[1]))
+            got[:, first : first + values.shape[1]] = values
+
+    result = infer(program, image, spec, sink=Sink())
+    assert result.labels is None and result.logits is None
+    assert planes == list(range(space[0]))
+    np.testing.assert_array_equal(got, want)
+
+
 def test_an_output_off_the_inputs_grid(folder: Path) -> None:
     nodes = [helper.make_node("MaxPool", ["image"], ["pred"], kernel_shape=[2, 2], strides=[2, 2])]
     model = save(folder / "coarse.onnx", nodes, ["n", 1, "h", "w"], ["n", 1, "p", "q"])
