@@ -132,6 +132,9 @@ py::list read_planes(const std::vector<std::string>& paths, const std::vector<st
   if ((out.array.flags() & py::array::c_style) == 0 || !out.array.writeable()) {
     out.refuse("must be writeable and C-contiguous");
   }
+  if (reinterpret_cast<std::uintptr_t>(out.array.data()) % static_cast<std::uintptr_t>(out.array.itemsize()) != 0) {
+    out.refuse("is not aligned to its elements; pass a copy");
+  }
   std::vector<dicom::Plane> planes(paths.size());
   for (std::size_t i = 0; i < paths.size(); ++i) {
     if (offsets[i] < 0) throw py::value_error("'offsets' must not be negative");

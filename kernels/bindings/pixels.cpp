@@ -56,6 +56,8 @@ void rescale(py::object src_, py::object out_, py::object slope_, py::object int
                static_cast<float>(offset), threads);
 }
 
+constexpr double kFarthest = 1e280;
+
 // Whether a C++ value of the type can hold the number exactly.
 bool holds(DType type, double value) {
   switch (type) {
@@ -100,7 +102,8 @@ void resample(py::object src_, py::object out_, py::object matrix_, const std::s
   std::array<double, 12> coefficients;
   for (int i = 0; i < 12; ++i) {
     coefficients[i] = m.data()[i];
-    if (!std::isfinite(coefficients[i])) matrix.refuse("must be finite");
+    // Within this, coordinates of any array stay finite: a sum of infinities would be NaN, which has no place.
+    if (!(std::abs(coefficients[i]) <= kFarthest)) matrix.refuse("must be finite and not above 1e280");
   }
   if (src.array.size() == 0 && out.array.size() != 0) src.refuse("is empty, so there is nothing to sample from");
   for (int axis = 0; axis < 3; ++axis) {
@@ -274,7 +277,7 @@ threads : at most so many; 0 is every core of the process's affinity mask
 Raises
 ------
 ValueError
-    Wrong dtype or shape, matrix not finite, out overlaps src, src empty; the argument is named.
+    Wrong dtype or shape, matrix not finite or beyond 1e280, out overlaps src, src empty; the argument is named.
 )");
 
   m.def("accumulate", &accumulate, py::arg("patch"), py::arg("weight"), py::arg("total"), py::arg("norm"),
