@@ -40,7 +40,7 @@ MAX_RATIO = 4.0
 """Pixel spacings further apart than this are a wrong header rather than pixels worth resampling."""
 
 
-def check(frames: Sequence[Frame], accept: Collection[str] = ()) -> Verdict:
+def check(frames: Sequence[Frame], accept: str | Collection[str] = ()) -> Verdict:
     """Judge whether the frames of one series make a volume.
 
     Parameters
@@ -49,6 +49,7 @@ def check(frames: Sequence[Frame], accept: Collection[str] = ()) -> Verdict:
         In any order.
     accept
         Kinds of finding that the user accepts (keys of :data:`ACCEPTABLE`); those are then mended as that table says.
+        A str is one of them, or several with commas between.
 
     Returns
     -------
@@ -60,6 +61,8 @@ def check(frames: Sequence[Frame], accept: Collection[str] = ()) -> Verdict:
     BedsideError
         ``accept`` has a word that is no kind of finding.
     """
+    if isinstance(accept, str):
+        accept = [word for word in map(str.strip, accept.split(",")) if word]
     for word in accept:
         if word not in ACCEPTABLE and word not in NEVER:
             raise BedsideError(
