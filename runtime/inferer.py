@@ -22,8 +22,8 @@ from bedside import kernels
 from bedside.backends.contract import Array, Pending, Program, TensorSpec
 
 from .bundle_schema import InfererSpec
-from .errors import BundleError, DeviceFault, StudyRejected
-from .memory import available_memory
+from .errors import BundleError, DeviceFault
+from .memory import require_memory
 from .sliding_window import Blender, Cutter, Float, Windows, by, importance_map, roi_of, slab_bytes
 from .transforms.online import OnlineRule, PlaneSink, discretise
 
@@ -327,13 +327,11 @@ class _Sink:
             needed += _SINK_BYTES
         else:
             needed += voxels if self._online is not None else 4 * channels * voxels
-        free = available_memory()
-        if free is not None and needed > free:
-            raise StudyRejected(
-                f"the network's output of {channels} channels over {by(self._space)} voxels needs "
-                f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free",
-                mend="free memory, or let postprocessing begin with argmax or a threshold, which needs little",
-            )
+        require_memory(
+            needed,
+            f"the network's output of {channels} channels over {by(self._space)} voxels",
+            mend="free memory, or let postprocessing begin with argmax or a threshold, which needs little",
+        )
 
     def add(self, start: tuple[int, ...], window: Float) -> None:
         if self._blender is None:

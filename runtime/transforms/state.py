@@ -15,9 +15,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from bedside import kernels
 
-from ..errors import StudyRejected
+from .. import memory
 from ..image import UltrasoundRegion
-from ..memory import available_memory
 
 Array = NDArray[Any]
 Affine = NDArray[np.floating[Any]]
@@ -163,13 +162,9 @@ def require_memory(shape: tuple[int, ...], dtype: DTypeLike) -> None:
     needed = math.prod(shape) * np.dtype(dtype).itemsize
     if needed < _LARGE:
         return
-    free = available_memory()
-    if free is not None and needed > free:
-        by = " x ".join(str(size) for size in shape[1:])
-        raise StudyRejected(
-            f"the bundle's transforms make {by} voxels (channels: {shape[0]}) of this image, which needs "
-            f"{needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free"
-        )
+    by = " x ".join(str(size) for size in shape[1:])
+    made = f"what the bundle's transforms make of this image, {by} voxels (channels: {shape[0]}),"
+    memory.require_memory(needed, made)
 
 
 def allocate(shape: tuple[int, ...], dtype: DTypeLike) -> Array:

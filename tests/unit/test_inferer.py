@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bedside.backends.contract import DeviceFault, Options
-from bedside.runtime import inferer
+from bedside.runtime import inferer, memory
 from bedside.runtime.bundle_schema import InfererSpec
 from bedside.runtime.devices import open_program
 from bedside.runtime.errors import BundleError, StudyRejected
@@ -361,12 +361,12 @@ def test_an_output_off_the_inputs_grid(folder: Path) -> None:
 
 
 def test_memory_is_asked_for_first(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inferer, "available_memory", lambda: 200_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 200_000)
     image = np.zeros((1, 30, 30, 30), np.float32)
     spec = InfererSpec(kind="sliding", roi_size=(8, 8, 8))
     with pytest.raises(StudyRejected, match=r"3 channels over 30x30x30 voxels needs 0.0 GB .* 0.0 GB are free"):
         infer(network, image, spec)
-    monkeypatch.setattr(inferer, "available_memory", lambda: 400_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 400_000)
     with pytest.raises(StudyRejected):
         infer(network, image, spec)
     assert infer(network, image, spec, online=OnlineRule("argmax")).labels is not None

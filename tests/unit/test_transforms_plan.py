@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from bedside.runtime import memory
 from bedside.runtime.bundle_schema import Metadata
 from bedside.runtime.errors import BundleError, StudyRejected
 from bedside.runtime.image import Cine, Frame, Image, UltrasoundRegion, Volume, Window
@@ -314,7 +315,7 @@ def test_a_way_back_that_no_memory_holds(monkeypatch: pytest.MonkeyPatch) -> Non
     plan = plan_of(INTERPOLATED["spacing"], [SOFTMAX, SMOOTH, ARGMAX], outputs=3)
     prepared = plan.prepare(volume(np.ones((9, 8, 7), np.int16)))
     monkeypatch.setattr(state, "_LARGE", 0)
-    monkeypatch.setattr(state, "available_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     with pytest.raises(StudyRejected, match="GB of memory"):
         plan.way_back(prepared)
     with pytest.raises(StudyRejected, match="GB of memory"):
