@@ -32,6 +32,8 @@ _PLAIN_WIDTH = 200
 """Columns where the output is no terminal: a table in a log or a pipe is not folded at 80."""
 _SHOWN = 20
 """Findings that are listed on the screen; result.json has all of them."""
+_NAMED = 3
+"""Skipped files that are named on the screen; result.json names all of them."""
 
 out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH)
 err = Console(stderr=True)
@@ -236,7 +238,8 @@ def print_overview(shown: Overview) -> None:
         )
     columns = ("series", "modality", "description", "frames x rows x columns", "kind", "geometry", "selection")
     print_table(f"Study {shown.study.study_uid}", columns, rows)
-    for note in shown.study.notes:
+    gate = [f"series {one.series.number}: {note}" for one in shown.series if one.verdict for note in one.verdict.notes]
+    for note in (*shown.study.notes, *gate):
         out.print(f"note: {note}", markup=False, soft_wrap=True)
     for skipped in shown.study.skipped:
         out.print(f"skipped {skipped.name}: {skipped.reason}", markup=False, soft_wrap=True)
@@ -274,13 +277,23 @@ def print_result(result: Result) -> None:
         scores = [(s.name, f"{s.probability:.3f}", "positive" if s.positive else "negative") for s in findings.scores]
         title = f"{result.bundle.name} {result.bundle.version} on {result.provenance.device}"
         print_table(title, ("class", "probability", "against its threshold"), scores)
-    for note in (*findings.notes, *result.provenance.notes):
+    for note in (*findings.notes, *result.provenance.notes, *_skipped(result)):
         out.print(f"note: {note}", markup=False, soft_wrap=True)
     times = ", ".join(f"{name} {ms:.0f}" for name, ms in result.stage_ms.items())
     out.print(f"ms: {times}, in all {sum(result.stage_ms.values()):.0f}", markup=False, soft_wrap=True)
     for file in result.files:
         out.print(f"wrote {printable(file.path)}", markup=False, highlight=False, soft_wrap=True)
     out.print("Not for diagnosis.", style="bold")
+
+
+def _skipped(result: Result) -> list[str]:
+    """One sentence on the files that were not read, if there are any."""
+    skipped = [f"{name} ({reason})" for name, reason in result.provenance.skipped]
+    if not skipped:
+        return []
+    were = "1 file was" if len(skipped) == 1 else f"{len(skipped)} files were"
+    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    return [f"{were} skipped: {', '.join(skipped[:_NAMED])}{more}"]
 
 
 def _instance_number(source: Volume | Image | Cine, index: int) -> int | None:

@@ -22,6 +22,7 @@ from .findings import Findings, find
 from .image import Cine, Frame, Image, Volume
 from .inferer import infer, infer_cine
 from .report import Provenance, ReportInput, WrittenFile, require_writable, write_all
+from .report.readable import readable
 from .report.result_json import build
 from .select import Selection, select_series
 from .stopwatch import Progress, Stopwatch
@@ -166,12 +167,13 @@ def run(
         program.close()
     with clock.stage("measure"):
         findings = find(output, read.source, bundle)
+    header, unread = readable(read.header)
     report = ReportInput(
-        header=read.header,
+        header=header,
         source=read.source,
         findings=findings,
         bundle=bundle,
-        provenance=replace(provenance, stage_ms=dict(clock.ms)),
+        provenance=replace(provenance, stage_ms=dict(clock.ms), notes=(*provenance.notes, *unread)),
         software_version=version("bedside"),
         used=read.frames,
         multi_frame=frozenset(one.sop_instance_uid for one in series.instances if one.frames > 1),
@@ -332,7 +334,7 @@ def _finish(
 
 def _provenance(program: Program, job: _Job, verdict: geometry.Verdict | None) -> Provenance:
     device, study, selection = program.device, job.study, job.selection
-    accepted = (verdict.message,) if verdict is not None and verdict.message != "regular" else ()
+    gate = () if verdict is None else verdict.notes
     return Provenance(
         device=device.id,
         device_name=device.name,
@@ -340,7 +342,7 @@ def _provenance(program: Program, job: _Job, verdict: geometry.Verdict | None) -
         versions=dict(device.versions),
         verdict=None if verdict is None else verdict.to_json(),
         selection={job.series.uid: "taken", **selection.reasons},
-        notes=(*study.notes, *selection.notes, *accepted),
+        notes=(*study.notes, *selection.notes, *gate),
         input_files=len(job.series.instances),
         skipped=tuple((skipped.name, skipped.reason) for skipped in study.skipped),
     )

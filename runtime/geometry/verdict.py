@@ -156,6 +156,16 @@ class Verdict:
         return "accepted in spite of: " + "; ".join(accepted) if accepted else "regular"
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results must know: what was accepted, and what was noted of the slices' values.
+
+        Jitter within the tolerance stays in :attr:`findings`: it changes nothing that a reader sees.
+        """
+        accepted = (self.message,) if self.accepted and self.message != "regular" else ()
+        noted = [one.message for one in self.findings if one.severity == "note" and one.kind != "spacing"]
+        return (*accepted, *noted)
+
+    @property
     def mend(self) -> str:
         """What the user can do about a refusal; empty if accepted."""
         never = [finding for finding in self.refusals if not finding.acceptable]

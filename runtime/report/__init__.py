@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from stat import S_IMODE
 from time import perf_counter
@@ -165,10 +166,10 @@ def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenF
         return path
 
     def store_dataset(name: str, kind: str, dataset: Dataset, lesion: int | None = None) -> None:
-        def write(file: BinaryIO) -> None:
-            dataset.save_as(file, enforce_file_format=True)
-
-        path = store(name, kind, write, dataset.SOPInstanceUID, lesion)
+        # pydicom raises an error of the disk again without its number, so it never writes to the disk itself.
+        content = BytesIO()
+        dataset.save_as(content, enforce_file_format=True)
+        path = store(name, kind, _writer(content.getvalue()), dataset.SOPInstanceUID, lesion)
         if dcmread(path) != dataset:
             raise DeliveryError(f"{name} does not read back as what was written", mend="write to another disk")
         progress("report", done(), total)

@@ -24,7 +24,7 @@ MANUFACTURER = "bedside"
 IMPLEMENTATION_UID = content_uid("implementation class", "bedside")
 """Implementation Class UID (DICOM PS3.7 D.3.3.2) of everything this project writes."""
 
-_PATIENT = (
+PATIENT = (
     "PatientName",
     "PatientID",
     "IssuerOfPatientID",
@@ -37,7 +37,7 @@ _PATIENT = (
     "DeidentificationMethod",
     "DeidentificationMethodCodeSequence",
 )
-_STUDY = (
+STUDY = (
     "StudyInstanceUID",
     "StudyDate",
     "StudyTime",
@@ -170,7 +170,7 @@ def patient_study(data: ReportInput) -> Dataset:
     """Patient and study attributes of the source, as text in UTF-8 (ISO_IR 192)."""
     ds = Dataset()
     ds.SpecificCharacterSet = "ISO_IR 192"
-    for keyword in _PATIENT + _STUDY:
+    for keyword in PATIENT + STUDY:
         if keyword in data.header:
             setattr(ds, keyword, decoded(data.header[keyword].value))
     if ds.get("PatientIdentityRemoved") == "YES" and not (

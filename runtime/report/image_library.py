@@ -13,6 +13,7 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from .context import ReportInput, code_item, instances, reference
+from .encode import decimal_string
 
 _CONTEXT = hsr.RelationshipTypeValues.HAS_ACQ_CONTEXT
 _PIXELS = Code("{pixels}", "UCUM", "Pixels")
@@ -51,7 +52,9 @@ def _descriptors(data: ReportInput) -> list[Dataset]:
 
     def number(name: Code, value: float | None, unit: Code) -> None:
         if value is not None:
-            items.append(hsr.NumContentItem(name=name, value=value, unit=unit, relationship_type=_CONTEXT))
+            # Numeric Value is a DS: a float of 17 digits would not read back as it was written.
+            short = value if isinstance(value, int) else float(decimal_string(value))
+            items.append(hsr.NumContentItem(name=name, value=short, unit=unit, relationship_type=_CONTEXT))
 
     if data.modality in _MODALITIES:
         modality = Code(data.modality, "DCM", _MODALITIES[data.modality])

@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 from typer.testing import CliRunner, Result
 
 from bedside.runtime import BundleError, StudyRejected, load_bundle, load_study
@@ -83,6 +86,23 @@ def test_empty_file_and_other_files_are_skipped(ct: Path, call: Callable[..., Re
     assert call(ct).exit_code == 0
     skipped = json.loads((tmp_path / "out" / "result.json").read_text())["input"]["skipped"]
     assert {entry["file"] for entry in skipped} == {"empty.dcm", "README.txt", "thumb.jpg"}
+
+
+def test_skipped_files_are_said_on_the_terminal(ct: Path, call: Callable[..., Result]) -> None:
+    for name in ("a.dcm", "b.dcm", "c.dcm", "d.dcm"):
+        (ct / name).touch()
+    (line,) = [line for line in call(ct).stdout.splitlines() if line.startswith("note: 4 files")]
+    assert line == "note: 4 files were skipped: a.dcm (empty file), b.dcm (empty file), c.dcm (empty file) and 1 more"
+
+
+def test_what_the_geometry_gate_notes_reaches_the_reader(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    edit(slices(ct)[3], lambda dataset: setattr(dataset, "RescaleIntercept", -1000))
+    result = call(ct)
+    assert result.exit_code == 0, result.output
+    notes = json.loads((tmp_path / "out" / "result.json").read_text())["notes"]
+    assert any("rescale slope and intercept differ" in note for note in notes)
+    assert "note: rescale slope and intercept differ" in result.stdout
+    assert b"rescale slope and intercept differ" in (tmp_path / "out" / "report.dcm").read_bytes()
 
 
 def test_only_other_files(tmp_path: Path, call: Callable[..., Result]) -> None:
@@ -186,6 +206,56 @@ def test_unknown_transfer_syntax(ct: Path, call: Callable[..., Result]) -> None:
     refused(call(ct), STUDY, "1.2.840.10008.1.2.9")
 
 
+UNREADABLE = {
+    "PatientWeight": "80kg",
+    "PatientSize": "1,80",
+    "LossyImageCompressionRatio": "10:1",
+    "PixelAspectRatio": "a\\b",
+}
+
+
+@pytest.mark.parametrize("keyword", UNREADABLE)
+def test_an_optional_attribute_that_cannot_be_read_is_left_out_and_named(
+    ct: Path, call: Callable[..., Result], tmp_path: Path, keyword: str
+) -> None:
+    value = UNREADABLE[keyword]
+
+    def spoil(dataset: Dataset) -> None:
+        _brighten(dataset)
+        dataset.LossyImageCompression = "01"
+        tag = tag_for_keyword(keyword)
+        assert tag is not None
+        dataset[tag] = RawDataElement(BaseTag(tag), dictionary_VR(tag), len(value), value.encode(), 0, False, True)
+
+    for path in slices(ct):
+        edit(path, spoil)
+    result = call(ct)
+    assert result.exit_code == 0, result.output
+    assert value not in result.output
+    (note,) = [note for note in json.loads((tmp_path / "out" / "result.json").read_text())["notes"] if keyword in note]
+    assert note in result.stdout and "left out" in note
+    for name in ("segmentation.dcm", "report.dcm", "key-image-1.dcm"):
+        written = dcmread(tmp_path / "out" / name)
+        assert keyword not in written
+        assert written.PatientID == dcmread(slices(ct)[0]).PatientID
+
+
+def test_numbers_of_more_digits_than_a_ds_holds(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    spacing = "0.56445312500012345\\0.56445312500012345 "
+    cosines = "0.99999847691328769\\0.00174532836589831\\0\\-0.00174532836589831\\0.99999847691328769\\0"
+
+    def lengthen(dataset: Dataset) -> None:
+        _brighten(dataset)
+        for tag, value in ((0x00280030, spacing), (0x00200037, cosines)):
+            dataset[tag] = RawDataElement(BaseTag(tag), "DS", len(value), value.encode(), 0, False, True)
+
+    for path in slices(ct):
+        edit(path, lengthen)
+    result = call(ct)
+    assert result.exit_code == 0, result.output
+    assert dcmread(tmp_path / "out" / "report.dcm").ContentSequence
+
+
 @pytest.mark.parametrize("name", ["segmentation.dcm", "report.dcm"])
 def test_a_result_as_input(ct: Path, call: Callable[..., Result], tmp_path: Path, name: str) -> None:
     for path in slices(ct):  # something bright, so that there is a segmentation
@@ -282,12 +352,12 @@ def _as_nobody() -> Iterator[None]:
             os.seteuid(0)
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 32 kB."""
+@pytest.fixture(params=["32k", "200k", "600k"])
+def tiny_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system that is full before, or in the middle of, the results."""
     place = tmp_path / "disk"
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
         pytest.skip("a tmpfs can only be mounted by root")
     yield place
@@ -297,5 +367,5 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk(ct: Path, call: Callable[..., Result], tiny_disk: Path) -> None:
     for path in slices(ct):
         edit(path, _brighten)
-    refused(call(ct, out=tiny_disk / "out"), DELIVERY, "space")
+    refused(call(ct, out=tiny_disk / "out"), DELIVERY, "no space left on device", "free some room")
     assert list(tiny_disk.iterdir()) == []
