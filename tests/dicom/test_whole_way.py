@@ -17,7 +17,7 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from bedside.phantoms import chest_ct, write_chest_ct
-from bedside.runtime import Result, StudyRejected, load_bundle, load_study, run
+from bedside.runtime import Result, StudyRejected, load_bundle, load_study, pipeline, run
 from bedside.runtime.bundle import Bundle
 from bedside.runtime.cli import app
 from bedside.runtime.report import seg
@@ -402,3 +402,18 @@ def test_python_and_command_line_give_the_same(bundles: Path, tmp_path: Path) ->
     a, b = (read_seg(tmp_path / way / "segmentation.dcm") for way in ("python", "cli"))
     assert all(np.array_equal(x.mask, y.mask) for x, y in zip(a, b, strict=True))
     assert set(answer["stage_ms"]) >= {"bundle", "read", "decode", "prepare", "infer", "finish", "measure", "report"}
+
+
+def test_scores_that_are_interpolated_back_never_exist_whole(chest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume of 600 slices and 4 classes has 2.5 GB of them (tests/unit/test_memory.py)."""
+    seen = []
+
+    def watched(*arguments: Any, **keywords: Any) -> Any:
+        seen.append(pipeline_infer(*arguments, **keywords))
+        return seen[-1]
+
+    pipeline_infer = pipeline.infer
+    monkeypatch.setattr(pipeline, "infer", watched)
+    result = run(chest, "ct-lung-nodule", "null")
+    assert [(inferred.logits, inferred.labels) for inferred in seen] == [(None, None)]
+    assert result.findings.parts is not None and result.findings.parts.shape == (24, 128, 128)
