@@ -153,7 +153,7 @@ def run(
         with clock.stage("read"):
             study = load_study(study, study_uid=study_uid, progress=progress)
     with clock.stage("select"):
-        series, selection = _select(study, bundle, series_uid)
+        series, selection = _select(study, bundle, series_uid or study.series_of(instance_uid))
         instance = _instance(series, bundle, instance_uid)
     job = _Job(study, bundle, series, selection, instance, threads, clock, progress)
     verdict = _verdict(job, accept) if instance is None else None

@@ -216,6 +216,8 @@ def _notes(series: Series, accepts: Accepts) -> tuple[str, ...]:
     if accepts.slice_thickness_mm is not None and _thickness(series.frames) is None:
         low, high = accepts.slice_thickness_mm
         notes.append(f"the header states no slice thickness; the bundle takes {low:g} to {high:g} mm")
+    if series.kind != "volume" and len(series.instances) > 1:
+        notes.append(f"the series has {len(series.instances)} images; one of them is read")
     if series.damaged:
         n = len(series.damaged)
         notes.append(f"{n} {'file' if n == 1 else 'files'} of the series cannot be read")

@@ -26,6 +26,8 @@ from ..quiet import silent
 
 FIRST_READ = 16 * 1024
 """Bytes read first; the header of a CT slice is 2 to 12 KB."""
+EMPTY_FILE = "empty file"
+"""The reason why a file of no bytes is skipped."""
 MAX_HEADER = 256 * 1024 * 1024
 """A header of more bytes than this is not believed (the per-frame groups of 10,000 frames take some 20 MB)."""
 MAX_INFLATED = 2 * 1024**3
@@ -46,7 +48,6 @@ TAGS: dict[str, int] = {
     "Manufacturer": 0x00080070,
     "StudyDescription": 0x00081030,
     "SeriesDescription": 0x0008103E,
-    "ManufacturerModelName": 0x00081090,
     "PatientName": 0x00100010,
     "PatientID": 0x00100020,
     "PatientBirthDate": 0x00100030,
@@ -97,12 +98,16 @@ class HeaderError(Exception):
     """Why a file has no header that can be used: one line for a list of skipped files.
 
     ``truncated`` is True where a DICOM file ends before its header does; ``series_uid`` is its series, if that far.
+    ``doubtful`` is True where the file may be an image: it begins as DICOM does, or its bytes could not be had.
     """
 
-    def __init__(self, reason: str, *, truncated: bool = False, series_uid: str = "") -> None:
+    def __init__(
+        self, reason: str, *, truncated: bool = False, series_uid: str = "", doubtful: bool = False
+    ) -> None:
         super().__init__(reason)
         self.truncated = truncated
         self.series_uid = series_uid
+        self.doubtful = doubtful
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +232,12 @@ def read_header(path: Path) -> Header:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise HeaderError(f"cannot be opened: {error.strerror}") from error
+        raise HeaderError(f"cannot be opened: {error.strerror}", doubtful=True) from error
+    buffer = b""
     try:
         size = os.fstat(descriptor).st_size
         if size == 0:
-            raise HeaderError("empty file")
+            raise HeaderError(EMPTY_FILE)
         want = FIRST_READ
         while True:
             buffer = os.pread(descriptor, want, 0)
@@ -259,8 +265,11 @@ def read_header(path: Path) -> Header:
             raise HeaderError("not a DICOM file")
         with parsing("the header"):
             return _read_with_pydicom(path, size, descriptor)
+    except HeaderError as error:
+        error.doubtful = error.truncated or _begins_as_dicom(buffer)
+        raise
     except OSError as error:
-        raise HeaderError(f"cannot be read: {error.strerror}") from error
+        raise HeaderError(f"cannot be read: {error.strerror}", doubtful=True) from error
     finally:
         os.close(descriptor)
 
@@ -335,6 +344,16 @@ def _read_deflated(path: Path, size: int, content: bytes, offset: int) -> Header
 def _may_be_bare(buffer: bytes) -> bool:
     """Could this be a data set without preamble: does it begin with group 0002 or 0008, in either byte order?"""
     return buffer[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08") and len(buffer) > 32
+
+
+def _begins_as_dicom(buffer: bytes) -> bool:
+    """Is there the prefix of PS3.10 7.1, or, without preamble, a first element that can be one of group 0002 or 0008?"""
+    if buffer[128:132] == b"DICM":
+        return True
+    if len(buffer) < 8 or buffer[:2] not in (b"\x02\x00", b"\x08\x00"):
+        return False
+    explicit = buffer[4:6] in (b"UL", b"UI", b"CS", b"DA", b"OB")
+    return buffer[3] == 0 and (explicit or int.from_bytes(buffer[4:8], "little") <= 64)
 
 
 def _read_with_pydicom(path: Path, size: int, descriptor: int) -> Header:

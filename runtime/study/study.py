@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from ..errors import StudyRejected
 from ..image import Frame, UltrasoundRegion
 from . import text
 from .files import find_files
-from .header import Header, HeaderError, file_name, parsing, printable, read_dataset, read_header, shown
+from .header import EMPTY_FILE, Header, HeaderError, file_name, parsing, printable, read_dataset, read_header, shown
 from .instance import Instance, frames_of, read_instance
 from .patient import require_one_patient
 from .regions import ultrasound_regions
-from .source_images import why_no_image
+from .source_images import ends_before_series, why_no_image
 
 Progress = Callable[[str, int, int], None]
 
@@ -34,6 +34,8 @@ class Skipped:
 
     path: Path
     reason: str
+    unplaced: bool = False
+    """The file may be an image of any series: it does not get as far as to say which."""
 
     @property
     def name(self) -> str:
@@ -63,12 +65,10 @@ class Series:
     image_type: tuple[str, ...] = ()
     photometric: str = ""
     transfer_syntaxes: tuple[str, ...] = ()
-    manufacturer: str = ""
-    model: str = ""
     regions: tuple[UltrasoundRegion, ...] = ()
     """Ultrasound regions of the first instance; :meth:`regions_of` has those of another."""
     damaged: tuple[Skipped, ...] = ()
-    """Files of this series that cannot be read: with any, the series is not whole."""
+    """Files that cannot be read, of this series or perhaps of it: with any, the series is not whole."""
     charset: text.CharacterSet = field(default_factory=text.CharacterSet)
 
     @cached_property
@@ -164,9 +164,10 @@ class Series:
         if self.damaged:
             first = self.damaged[0]
             more = f" and {len(self.damaged) - 1} more" if len(self.damaged) > 1 else ""
+            again = "send it again, or move the file away if it is no image of this study"
             raise StudyRejected(
                 f"series {self.uid}: {first.name}{more}: {first.reason}",
-                mend="send the series again from the scanner or the PACS",
+                mend=again if first.unplaced else "send the series again from the scanner or the PACS",
             )
 
 
@@ -189,7 +190,13 @@ class Study:
     description: str = ""
     charset: text.CharacterSet = field(default_factory=text.CharacterSet)
     notes: tuple[str, ...] = ()
-    """What was read differently from what the files say, e.g. a false character set."""
+    """What was read differently from what the files say, e.g. a false character set, and files without content."""
+
+    def series_of(self, instance_uid: str | None) -> str | None:
+        """The UID of the series that holds an instance; None where none does, or none is named."""
+        return next(
+            (one.uid for one in self.series if any(i.sop_instance_uid == instance_uid for i in one.instances)), None
+        )
 
 
 @dataclass
@@ -216,6 +223,8 @@ def load_study(path: Path | str, *, study_uid: str | None = None, progress: Prog
     StudyRejected
         Nothing there, no image among what is there, or more than one study or patient.
     """
+    if path == "":
+        raise StudyRejected("the path of the study is empty", mend="give a DICOM file, a folder of them, or a DICOMDIR")
     root = Path(path)
     files, missing = find_files(root)
     found = _read_headers(files, progress)
@@ -241,17 +250,25 @@ def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:
             skipped = Skipped(path, str(error))
             if error.truncated and error.series_uid:
                 found.damaged[error.series_uid].append(skipped)
+            elif error.doubtful and path.name.upper() != "DICOMDIR":
+                found.skipped.append(_unplaced(path, str(error)))
             else:
                 found.skipped.append(skipped)
             continue
         reason = why_no_image(header)
-        if reason:
+        if reason and ends_before_series(header):
+            found.skipped.append(_unplaced(path, "the file ends inside its header"))
+        elif reason:
             found.skipped.append(Skipped(path, reason))
         else:
             found.headers.append(header)
     if progress is not None:
         progress("read", len(files), len(files))
     return found
+
+
+def _unplaced(path: Path, reason: str) -> Skipped:
+    return Skipped(path, f"{reason}, and whether it is a slice of this series cannot be told", unplaced=True)
 
 
 def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header]:
@@ -268,7 +285,7 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
         images = studies[study_uid]
     elif len(studies) > 1:
         listed = ", ".join(f"{uid} ({_summary(headers)})" for uid, headers in sorted(studies.items()))
-        patients = len({header.raw("PatientID") or header.raw("PatientName") for header in found.headers})
+        patients = len({_patient(header) for header in found.headers})
         whose = f" of {patients} patients" if patients > 1 else ""
         raise StudyRejected(
             f"'{printable(root)}' holds {len(studies)} studies{whose}: {listed}", mend="name one with --study UID"
@@ -279,6 +296,11 @@ def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header
     return images
 
 
+def _patient(header: Header) -> str:
+    """The patient as text: one name has other bytes in another character set."""
+    return text.decode(header.raw("PatientID") or header.raw("PatientName"), text.charset_of(header))
+
+
 def _summary(headers: Sequence[Header]) -> str:
     modalities = sorted({shown(header.string("Modality")) or "no modality" for header in headers})
     return f"{'/'.join(modalities)}, {len(headers)} file{'s' if len(headers) > 1 else ''}"
@@ -287,12 +309,13 @@ def _summary(headers: Sequence[Header]) -> str:
 def _nothing_left(root: Path, found: _Found) -> str:
     if not found.skipped and not found.damaged:
         return f"no files in '{printable(root)}'"
-    reasons = Counter(skipped.reason for skipped in found.skipped)
-    reasons.update(skipped.reason for lost in found.damaged.values() for skipped in lost)
-    if len(reasons) == 1 and sum(reasons.values()) == 1:
-        only = next(iter([*found.skipped, *(s for lost in found.damaged.values() for s in lost)]))
+    every = [*found.skipped, *(skipped for lost in found.damaged.values() for skipped in lost)]
+    reasons = Counter(skipped.reason for skipped in every)
+    if len(every) == 1:
+        only = every[0]
         return f"no image in '{file_name(root)}': {only.name} is skipped: {only.reason}"
-    listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(4))
+    first = {skipped.reason: skipped.name for skipped in reversed(every)}
+    listed = "; ".join(f"{count} x {reason} (first {first[reason]})" for reason, count in reasons.most_common(4))
     return f"no image in '{printable(root)}': {listed}"
 
 
@@ -307,6 +330,7 @@ def _assemble(root: Path, images: Iterable[Header], found: _Found) -> Study:
     for header in images:
         groups[header.string("SeriesInstanceUID")].append(header)
     skipped = list(found.skipped)
+    unplaced = tuple(one for one in skipped if one.unplaced)
     series = [_series(uid, headers, found.damaged.pop(uid, []), skipped) for uid, headers in groups.items()]
     for lost in found.damaged.values():
         skipped.extend(lost)
@@ -318,7 +342,7 @@ def _assemble(root: Path, images: Iterable[Header], found: _Found) -> Study:
     charset = text.charset_of(first)
     return Study(
         path=root,
-        series=tuple(kept),
+        series=tuple(replace(one, damaged=(*one.damaged, *unplaced)) for one in kept) if unplaced else tuple(kept),
         skipped=tuple(skipped),
         study_uid=first.string("StudyInstanceUID"),
         patient_name=text.person_name(first.raw("PatientName"), charset),
@@ -331,8 +355,18 @@ def _assemble(root: Path, images: Iterable[Header], found: _Found) -> Study:
         study_time=first.string("StudyTime"),
         description=text.decode(first.raw("StudyDescription"), charset),
         charset=charset,
-        notes=tuple(dict.fromkeys(one.charset.note for one in kept if one.charset.note)),
+        notes=(*dict.fromkeys(one.charset.note for one in kept if one.charset.note), *_empty_files(skipped)),
     )
+
+
+def _empty_files(skipped: Iterable[Skipped]) -> list[str]:
+    """A note where a slice may have been lost: a transfer that broke off leaves a name and no content."""
+    names = [one.name for one in skipped if one.reason == EMPTY_FILE]
+    if not names:
+        return []
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    what = "1 empty file was" if len(names) == 1 else f"{len(names)} empty files were"
+    return [f"{what} passed over, a slice may be missing: {', '.join(names[:LISTED])}{more}"]
 
 
 def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: list[Skipped]) -> Series | None:
@@ -376,8 +410,6 @@ def _series(uid: str, headers: list[Header], damaged: list[Skipped], skipped: li
         image_type=first.strings("ImageType"),
         photometric=instances[0].photometric,
         transfer_syntaxes=tuple(sorted({instance.transfer_syntax for instance in instances})),
-        manufacturer=text.decode(first.raw("Manufacturer"), charset),
-        model=text.decode(first.raw("ManufacturerModelName"), charset),
         regions=regions,
         damaged=tuple(lost),
         charset=charset,

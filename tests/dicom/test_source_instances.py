@@ -149,6 +149,18 @@ def test_of_a_still_and_a_cine_one_is_named(ultrasound: Path, ultrasound_bundle:
         assert uid in named and ({STILL, CINE} - {uid}).isdisjoint(named)
 
 
+def test_a_named_instance_names_its_series(ultrasound: Path, ultrasound_bundle: Bundle) -> None:
+    """The series that would be chosen has more frames, but not the image that the user wants."""
+    other = dcmread(ultrasound / "1.dcm")
+    other.SOPInstanceUID, other.SeriesInstanceUID, other.SeriesNumber = "2.25.3103", "2.25.3104", 2
+    other.file_meta.MediaStorageSOPInstanceUID = other.SOPInstanceUID
+    other.save_as(ultrasound / "3.dcm")
+    result = run(ultrasound, ultrasound_bundle, instance_uid="2.25.3103")
+    assert result.series.uid == "2.25.3104" and len(result.findings.lesions) == 1
+    with pytest.raises(StudyRejected, match="is not in series"):
+        run(ultrasound, ultrasound_bundle, instance_uid="2.25.7")
+
+
 def test_a_volume_has_no_instance_to_name(bright_bundle: Path, tmp_path: Path) -> None:
     slices = make_marked(tmp_path / "ct")
     with pytest.raises(StudyRejected, match=r"whole series .*leave out --instance"):

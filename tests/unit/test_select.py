@@ -112,6 +112,14 @@ def test_what_the_header_does_not_state_is_noted():
     assert select_series(study(series(1, body_part="", thickness=None)), Accepts()).notes == ()
 
 
+def test_several_stills_of_a_series_are_noted():
+    still = series(1, 2, kind="image", instances=(object(), object()))
+    assert select_series(study(still), Accepts(), {"image", "cine"}).notes == (
+        "the series has 2 images; one of them is read",
+    )
+    assert select_series(study(series(1, 2, instances=(object(), object()))), Accepts()).notes == ()
+
+
 def test_no_series_fits():
     all_series = [series(n, 3) for n in range(1, 7)]
     with pytest.raises(NoSeries) as refused:

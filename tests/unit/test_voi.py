@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from bedside.runtime.image import VoiLut, Volume, Window
+from bedside.runtime.image import Frame, Image, VoiLut, Volume, Window
 from bedside.runtime.report import key_image
+from bedside.runtime.study.luts import mirror_voi, mirror_window
 from bedside.runtime.transforms.ours import display_range
 from bedside.runtime.transforms.state import State, ValueMap
 from bedside.runtime.voi import choose, linear, voi
+
+from .test_transforms_plan import HALF, plan_of
 
 TABLE = VoiLut(first=-2, table=np.array([0, 100, 40, 255], np.uint16), bits=8)
 """Not monotonic, so that no window could stand in for it."""
@@ -51,6 +56,24 @@ def test_the_table_is_chosen_before_the_window() -> None:
     window = Window(1.0, 2.0)
     assert choose(None, None) is None and choose(window, None) is window and choose(window, TABLE) is TABLE
     assert linear(TABLE) is None and linear(Window(1.0, 2.0, "SIGMOID")) is None
+
+
+@pytest.mark.parametrize("how", EVERY)
+def test_an_inverted_image_looks_as_it_did_before(how: Window | VoiLut) -> None:
+    """MONOCHROME1 is shown as 1 - brightness (PS3.3 C.7.6.3.1.2); its values and its window or table are mirrored."""
+    axis, values = 7, np.arange(-40, 40, dtype=np.float32)
+    mirrored = mirror_voi(how, axis) if isinstance(how, VoiLut) else mirror_window(how, axis)
+    if isinstance(how, Window) and how.width == 1:
+        values = values[values != how.center - 0.5]
+    assert voi(axis - values, mirrored) == pytest.approx(1 - voi(values, how), abs=1e-5)
+
+
+def test_a_radiograph_with_only_a_table_is_prepared_by_it() -> None:
+    pixels = np.array([[0, 1], [2, 9]], np.uint16)
+    frame = Frame(Path("a.dcm"), "1.2", "1.2.3", rows=2, columns=2)
+    plan = plan_of([], [HALF], spec={"kind": "image", "apply_voi": True, "axes": "zyx"})
+    got = plan.prepare(Image(pixels, frame, voi_lut=VoiLut(0, np.array([9, 0, 5], np.uint16), 4))).array[0]
+    np.testing.assert_allclose(got, np.array([[153, 0], [85, 85]]))
 
 
 @pytest.mark.parametrize("how", EVERY)
