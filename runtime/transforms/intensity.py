@@ -14,10 +14,12 @@ from pydantic import Field, model_validator
 from ..errors import BundleError
 from .arguments import Float32, Numbers, PerKey, numbers
 from .registry import Transform, register
-from .state import Array, State, ValueMap
+from .state import Array, State, ValueMap, slabs
 
 _BLOCK = 1 << 22
 """Values a block where sums are taken in float64: 32 MB of temporaries."""
+_COUNTED = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16"))
+"""Types with so few values that counting them is faster than sorting them out."""
 
 
 class Intensity(Transform):
@@ -209,12 +211,28 @@ class ScaleIntensityRangePercentilesd(Intensity):
         return self
 
     def apply(self, state: State) -> None:
-        state.replace(
-            _per_channel(state.settle(), self.channel_wise, lambda array: self._rescale(array, state.threads))
-        )
+        ranges = self._ranges(state)
+        array = state.settle()
+        if not self.channel_wise:
+            state.replace(self._rescale(array, ranges[0], state.threads))
+            return
+        out = np.empty(array.shape, np.float32)
+        for channel, (source, values) in enumerate(zip(array, ranges, strict=True)):
+            out[channel] = self._rescale(source[np.newaxis], values, state.threads)[0]
+        state.replace(out)
 
-    def _rescale(self, array: Array, threads: int) -> Array:
-        low, high = (float(v) for v in np.percentile(array, (self.lower, self.upper)))
+    def _ranges(self, state: State) -> list[tuple[float, float]]:
+        """The two percentiles of the values, of each channel or of all."""
+        percents = (self.lower, self.upper)
+        parts = list(state.array[:, np.newaxis]) if self.channel_wise else [state.array]
+        if state.array.dtype in _COUNTED and state.values.slope * state.values.scale > 0:
+            return [_counted_percentiles(part, state.values, percents) for part in parts]
+        array = state.settle()
+        parts = list(array[:, np.newaxis]) if self.channel_wise else [array]
+        return [tuple(float(v) for v in np.percentile(part, percents)) for part in parts]  # type: ignore[misc]
+
+    def _rescale(self, array: Array, values: tuple[float, float], threads: int) -> Array:
+        low, high = values
         b_min, b_max = self.b_min, self.b_max
         if self.relative:
             assert b_min is not None and b_max is not None
@@ -287,6 +305,28 @@ def _per_channel(array: Array, channel_wise: bool, change: Callable[[Array], Arr
     for source, target in zip(array, out, strict=True):
         target[...] = change(source[np.newaxis])[0]
     return out
+
+
+def _counted_percentiles(array: Array, values: ValueMap, percents: tuple[float, float]) -> tuple[float, float]:
+    """What numpy.percentile says of the mapped values, from counts of the stored ones; the map must not fall."""
+    least = int(array.min())
+    counts = np.zeros(int(array.max()) - least + 1, np.int64)
+    in_memory = array.transpose(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
+    in_memory = in_memory.reshape(-1, in_memory.shape[-1])
+    for part in slabs(in_memory.shape, _BLOCK):
+        block = in_memory[part].astype(np.intp)
+        block -= least
+        counts += np.bincount(block.ravel(), minlength=len(counts))
+    ends = np.cumsum(counts)
+    at = (array.size - 1) * (np.array(percents) / 100)
+    below = np.floor(at).astype(np.int64)
+    place = np.stack([below, np.minimum(below + 1, array.size - 1)])
+    stored = (np.searchsorted(ends, place, side="right") + least).astype(array.dtype)
+    low, high = State(stored[np.newaxis], np.eye(3), values).rendered()[0]
+    # As numpy does it: from the nearer end, the difference in float32.
+    share, step = at - below, high - low
+    found = np.where(share >= 0.5, high - step * (1 - share), low + step * share)
+    return float(found[0]), float(found[1])
 
 
 def _moments(array: Array) -> tuple[float, float]:

@@ -5,7 +5,7 @@ Label maps are uint8 [1, spatial...]; a one-hot result is kept as the label map 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from scipy import ndimage, special
 from .arguments import PerKey, Sizes
 from .online import OnlineRule
 from .registry import Transform, register
-from .state import Array
+from .state import Array, slabs
 
 
 class Pointwise(Transform):
@@ -184,12 +184,6 @@ def applied(labels: Sizes | None, array: Array) -> tuple[int, ...]:
         present = array.any(axis=tuple(range(1, array.ndim))) if len(array) > 1 else histogram(array[0])
         return tuple(int(label) for label in np.flatnonzero(present) if label)
     return labels if isinstance(labels, tuple) else (labels,)
-
-
-def slabs(shape: Sequence[int], voxels: int = 1 << 24) -> Iterator[slice]:
-    """Slices of the first axis, each of at most so many voxels (or one row): what bounds temporaries."""
-    rows = max(1, voxels // max(1, int(np.prod(shape[1:]))))
-    return (slice(at, min(at + rows, shape[0])) for at in range(0, shape[0], rows))
 
 
 def histogram(labels: Array) -> Array:

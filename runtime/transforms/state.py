@@ -7,6 +7,7 @@ maps that index order to RAS millimetres. :mod:`.plan` converts from and to our 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -171,6 +172,12 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """An uninitialised array [C, spatial...]; StudyRejected where it does not fit into memory."""
     require_memory(shape, dtype)
     return np.empty(shape, dtype)
+
+
+def slabs(shape: Sequence[int], voxels: int = 1 << 24) -> Iterator[slice]:
+    """Slices of the first axis, each of at most so many voxels (or one row): what bounds temporaries."""
+    rows = max(1, voxels // max(1, int(np.prod(shape[1:]))))
+    return (slice(at, min(at + rows, shape[0])) for at in range(0, shape[0], rows))
 
 
 def contiguous(array: Array, threads: int) -> Array:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from .geometry import Interpolation, Resampled, Scaled, Window
 from .online import discretise
-from .post import AsDiscreted, Pointwise, online_rule, slabs
-from .state import Array, Inverse, allocate
+from .post import AsDiscreted, Pointwise, online_rule
+from .state import Array, Inverse, allocate, slabs
 
 _CHUNK = 1 << 22
 """Scores put through the pointwise steps at a time: 16 MB and as much again in temporaries."""

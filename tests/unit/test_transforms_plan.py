@@ -190,6 +190,24 @@ def test_rescale_slope_and_intercept() -> None:
     np.testing.assert_allclose(plan.prepare(volume(voxels, slope=slopes)).array, want, atol=1e-5)
 
 
+@pytest.mark.parametrize("stored", ["uint8", "int8", "uint16", "int16", "int32", "float32"])
+@pytest.mark.parametrize("channel_wise", [False, True])
+@pytest.mark.parametrize("slope", [0.7, -1.3])
+def test_percentiles_of_stored_integers(stored: str, channel_wise: bool, slope: float) -> None:
+    """Counted or sorted, they are numpy's to the last bit."""
+    rng = np.random.default_rng(4)
+    voxels = rng.normal(60, 20, (11, 12, 13)).clip(0, 127).astype(stored)
+    for lower, upper in ((0.5, 99.5), (0, 100), (33.3, 50), (2, 71.7)):
+        scale = step(
+            "ScaleIntensityRangePercentilesd", lower=lower, upper=upper, b_min=0.0, b_max=1.0, channel_wise=channel_wise
+        )
+        got = plan_of([scale]).prepare(volume(voxels, slope=slope, intercept=-31.5)).array
+        values = plan_of([]).prepare(volume(voxels, slope=slope, intercept=-31.5)).array
+        low, high = np.percentile(values, (lower, upper))
+        want = plan_of([step("ScaleIntensityRanged", a_min=float(low), a_max=float(high), b_min=0.0, b_max=1.0)])
+        np.testing.assert_array_equal(got, want.prepare(volume(values[0].T)).array)
+
+
 @pytest.mark.parametrize("stored", ["uint8", "int8", "uint16", "int16", "int32", "uint32", "float32", "float64"])
 def test_the_source_is_never_changed(stored: str) -> None:
     voxels = np.arange(7 * 6 * 5).reshape(7, 6, 5).astype(stored)
