@@ -85,9 +85,15 @@ def judge_lateral(gate: Gate, along: NDArray[np.float64]) -> list[str]:
     # The median over pairs half a stack apart: one slice out of line does not look like a tilt of all.
     half = len(along) // 2
     shear = np.median((lateral[half:] - lateral[:-half]) / (along[half:] - along[:-half])[:, None], axis=0)
+    slack = np.maximum(LATERAL_PIXELS * np.array(reference.spacing), LATERAL_MM)
     residual = lateral - np.outer(along, shear)
     residual = np.abs(residual - np.median(residual, axis=0))
-    slack = np.maximum(LATERAL_PIXELS * np.array(reference.spacing), LATERAL_MM)
+    # A part of the stack that lies displaced has a slope too, but most slices are then far from that line.
+    sheared = np.median(residual, axis=0) <= slack
+    shear = np.where(sheared, shear, 0.0)
+    if not sheared.all():
+        usual = np.argmin(np.abs(lateral - np.median(lateral, axis=0))[:, ~sheared].sum(axis=1))
+        residual = np.where(sheared, residual, np.abs(lateral - lateral[usual]))
     length = float(along[-1] - along[0])
     angle = math.degrees(math.atan(float(np.linalg.norm(shear))))
     kinds = []

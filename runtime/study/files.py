@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..errors import StudyRejected
@@ -38,7 +39,8 @@ def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
                 f"{file_name(root)}: {error}", mend="give the folder instead of its DICOMDIR"
             ) from error
     files: list[str] = []
-    seen: set[tuple[int, int]] = set()
+    place = root.stat()
+    seen = {(place.st_dev, place.st_ino)}
     folders = [str(root)]
     while folders:
         folder = folders.pop()
@@ -54,7 +56,21 @@ def find_files(root: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
                         files.append(entry.path)
         except OSError as error:
             raise StudyRejected(f"folder '{printable(folder)}' cannot be read: {error.strerror}") from error
-    return [Path(name) for name in sorted(files)], []
+    return [Path(name) for name in _once(sorted(files))], []
+
+
+def _once(names: Iterable[str]) -> Iterator[str]:
+    """Each file once, by its first name: hard links and symbolic links give one file several."""
+    seen: set[tuple[int, int]] = set()
+    for name in names:
+        try:
+            place = Path(name).stat()
+        except OSError:  # gone since the folder was listed: reading it says so
+            yield name
+            continue
+        if (place.st_dev, place.st_ino) not in seen:
+            seen.add((place.st_dev, place.st_ino))
+            yield name
 
 
 def _is_dicomdir(path: Path) -> bool:

@@ -69,6 +69,10 @@ def test_missing_slices_are_named(removed):
         verdict.require("series 3")
     assert refused.value.verdict is verdict and "--accept gap" in str(refused.value)
 
+    for words in ("gap", "duplicate, gap"):
+        assert check(frames, words).accepted
+    with pytest.raises(BedsideError, match="'gaps' is nothing that can be accepted"):
+        check(frames, "gaps")
     accepted = check(frames, {"gap"})
     assert accepted.accepted and accepted.spacing == (3.0, 0.7, 0.7)
     assert accepted.resampling.shape == (20, 64, 48)
@@ -199,6 +203,20 @@ def test_a_slice_out_of_line_is_not_taken_for_a_tilt():
     assert finding.kind == "shift" and [name.file for name in finding.slices] == ["IM004.dcm"]
     assert check(frames, {"shift"}).resampling.planes is not None
     assert not check(change(frames, 4, position=(5e5, -120.0, 12.0)), {"shift"}).accepted
+
+
+@pytest.mark.parametrize("moved", [range(10), range(10, 20), range(7, 14), range(13, 20)])
+def test_a_part_of_the_stack_out_of_line_is_not_taken_for_a_tilt(moved):
+    frames = stack(np.arange(20) * 3.0)
+    for i in moved:
+        frames = change(frames, i, position=(-90.0, -127.0, 3.0 * i))
+    (finding,) = check(frames).refusals
+    assert finding.kind == "shift" and "up to 10.00 mm" in finding.message
+    odd = {name.file for name in finding.slices}
+    here = {f"IM{i:03d}.dcm" for i in moved}
+    assert odd in (here, {f"IM{i:03d}.dcm" for i in range(20)} - here)
+    accepted = check(frames, {"shift"})
+    assert accepted.accepted and accepted.resampling.planes is not None
 
 
 @pytest.mark.parametrize(
