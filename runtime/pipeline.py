@@ -17,11 +17,11 @@ from bedside.backends.contract import Array, Options, Program
 from . import geometry
 from .bundle import Bundle, load_bundle
 from .devices import open_program
-from .errors import DeviceUnavailable, StudyRejected
+from .errors import DeliveryError, DeviceUnavailable, StudyRejected
 from .findings import Findings, find
 from .image import Cine, Frame, Image, Volume
 from .inferer import infer, infer_cine
-from .report import Provenance, ReportInput, WrittenFile, require_writable, write_all
+from .report import Provenance, ReportInput, WrittenFile, require_own, require_writable, write_all
 from .report.readable import readable
 from .report.result_json import build
 from .select import Selection, select_series
@@ -144,6 +144,8 @@ def run(
         The results could not be written or did not read back.
     """
     clock = Stopwatch(progress)
+    if out == "":
+        raise DeliveryError("the path of the folder for the results is empty", mend="name a folder with -o")
     if out is not None:
         _require_deliverable(Path(out), device)
     if not isinstance(bundle, Bundle):
@@ -155,6 +157,8 @@ def run(
     with clock.stage("select"):
         series, selection = _select(study, bundle, series_uid or study.series_of(instance_uid))
         instance = _instance(series, bundle, instance_uid)
+    if out is not None:
+        require_own(Path(out), series.study_uid, series.uid, bundle.name)
     job = _Job(study, bundle, series, selection, instance, threads, clock, progress)
     verdict = _verdict(job, accept) if instance is None else None
     with clock.stage("open"):

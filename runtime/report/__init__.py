@@ -1,8 +1,8 @@
 """Results as files: DICOM SEG, SR and key images, PNG, result.json. All or nothing.
 
 Files are made in a hidden folder on the same file system as the output folder and moved into place at the end;
-result.json goes last, so a folder with a result.json is complete. Nothing but the files of an earlier result is ever
-replaced or removed.
+result.json goes last, so a folder with a result.json is complete. Nothing but the files of an earlier result of the
+same series and bundle is ever replaced or removed (:mod:`.folder`).
 """
 
 from __future__ import annotations
@@ -29,13 +29,12 @@ from ..errors import DeliveryError
 from ..quiet import lenient
 from ..study.header import printable
 from . import key_image, result_json, seg, seg_check, sr
-from .context import Provenance, ReportInput
+from .context import Provenance, ReportInput, study_uid_of
+from .folder import JSON_NAME, SEG_NAME, SR_NAME, Origin, earlier_files
 
-__all__ = ["Provenance", "ReportInput", "WrittenFile", "require_writable", "write_all"]
+__all__ = ["Provenance", "ReportInput", "WrittenFile", "require_own", "require_writable", "write_all"]
 
 Progress = Callable[[str, int, int], None]
-
-SEG_NAME, SR_NAME, JSON_NAME = "segmentation.dcm", "report.dcm", "result.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,17 @@ def require_writable(out: Path) -> None:
         )
 
 
+def require_own(out: Path, study_uid: str, series_uid: str, bundle: str) -> None:
+    """Refuse a folder that holds something else than an earlier result of this series and bundle, before any work.
+
+    Raises
+    ------
+    DeliveryError
+        Naming what is there: another result, or a file with a name that a run writes.
+    """
+    earlier_files(out, Origin(study_uid_of(study_uid, series_uid), series_uid, bundle))
+
+
 def write_all(data: ReportInput, out: Path, progress: Progress | None = None) -> list[WrittenFile]:
     """Write every result of a study into the folder ``out``, made if need be.
 
@@ -97,8 +107,11 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
     Raises
     ------
     DeliveryError
-        No rights, no room, or a file that does not read back as what was meant; ``out`` is then as it was before.
+        No rights, no room, a file that does not read back as what was meant, or a folder that holds something else
+        (:func:`require_own`); ``out`` is then as it was before.
     """
+    origin = Origin(data.study_uid, str(data.header.get("SeriesInstanceUID", "")), data.bundle.name)
+    earlier_files(out, origin)
     made = _missing_folders(out.parent)
     work: Path | None = None
     try:
@@ -107,11 +120,8 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
         work = Path(tempfile.mkdtemp(prefix=".bedside-", dir=out if there else out.parent))
         with lenient():
             files = _write(data, work, progress or (lambda stage, done, total: None))
-        if there:
-            _replace(work, out, [file.path.name for file in files])
-        else:
-            work.chmod(_folder_mode(work))
-            work.rename(out)
+        if there or not _placed(work, out):
+            _replace(work, out, [file.path.name for file in files], earlier_files(out, origin))
         made = []
     except OSError as error:
         raise DeliveryError(
@@ -198,15 +208,25 @@ def _writer(content: bytes) -> Callable[[BinaryIO], object]:
     return lambda file: file.write(content)
 
 
-def _replace(work: Path, out: Path, names: list[str]) -> None:
-    """Move the new files from ``work`` into ``out``; what an earlier result left there goes, or comes back on
-    failure.
-    """
+def _placed(work: Path, out: Path) -> bool:
+    """Make ``work`` the folder ``out``; False where another run has made that in the meantime."""
+    work.chmod(_folder_mode(work))
+    try:
+        work.rename(out)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True
+
+
+def _replace(work: Path, out: Path, names: list[str], earlier: list[str]) -> None:
+    """Move the new files from ``work`` into ``out``; the ``earlier`` ones go, or come back on failure."""
     old = work / "replaced"
     old.mkdir()
     moved: list[str] = []
     # result.json goes first and comes last: while it is there, the folder is whole.
-    stale = [name for name in _earlier(out) if name not in names]
+    stale = [name for name in earlier if name not in names]
     away = [name for name in (JSON_NAME, *stale, *names[:-1]) if (out / name).exists()]
     try:
         for name in away:
@@ -221,16 +241,6 @@ def _replace(work: Path, out: Path, names: list[str]) -> None:
             if (old / name).exists():
                 (old / name).rename(out / name)
         raise
-
-
-def _earlier(out: Path) -> list[str]:
-    """Names of the files that an earlier result in ``out`` says are its own."""
-    try:
-        content = json.loads((out / JSON_NAME).read_text())
-        names = [str(file["name"]) for file in content["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [name for name in names if Path(name).name == name and name not in ("", ".", "..")]
 
 
 def _reason(error: OSError) -> str:

@@ -13,6 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
 from ..image import Cine, Frame, Image, Volume
+from ..study.source_images import MANUFACTURER as MANUFACTURER
 from ..uids import content_uid
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..bundle_schema import Code
     from ..findings import Findings
 
-MANUFACTURER = "bedside"
 IMPLEMENTATION_UID = content_uid("implementation class", "bedside")
 """Implementation Class UID (DICOM PS3.7 D.3.3.2) of everything this project writes."""
 
@@ -123,8 +123,7 @@ class ReportInput:
     @property
     def study_uid(self) -> str:
         """That of the source; where it has none, one made from the source series."""
-        given = str(self.header.get("StudyInstanceUID", "") or "")
-        return given or content_uid("study", str(self.header.SeriesInstanceUID))
+        return study_uid_of(str(self.header.get("StudyInstanceUID", "") or ""), str(self.header.SeriesInstanceUID))
 
     @property
     def frame_of_reference_uid(self) -> str:
@@ -137,6 +136,11 @@ class ReportInput:
         bundle = self.bundle
         source = str(self.header.get("SeriesInstanceUID", ""))
         return content_uid("series", modality, source, bundle.name, bundle.version, bundle.sha256)
+
+
+def study_uid_of(given: str, series_uid: str) -> str:
+    """The source's Study Instance UID; where it has none, one made from the source series."""
+    return given or content_uid("study", series_uid)
 
 
 def code_item(value: str, scheme: str, meaning: str) -> Dataset:

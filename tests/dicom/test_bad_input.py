@@ -321,6 +321,15 @@ def test_output_is_a_file(ct: Path, call: Callable[..., Result], tmp_path: Path)
     assert (tmp_path / "taken").read_text() == "keep me"
 
 
+def test_output_that_holds_something_else_is_refused_before_the_device_is_opened(
+    ct: Path, call: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "report.dcm").write_text("mine")
+    refused(call(ct, "--device", "cuda:7"), DELIVERY, "report.dcm is there")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.dcm"]
+
+
 def test_output_without_rights(ct: Path, call: Callable[..., Result]) -> None:
     call(ct)  # imports everything, which another user might not be allowed to
     with tempfile.TemporaryDirectory() as folder:

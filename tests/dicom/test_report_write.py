@@ -12,6 +12,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import pytest
 from pydicom import dcmread
 
 from bedside.runtime.errors import DeliveryError
-from bedside.runtime.report import ReportInput, require_writable, write_all
+from bedside.runtime.report import ReportInput, require_own, require_writable, write_all
 from bedside.runtime.report.result_json import SCHEMA, jsonable
 
 from .make_ct import make_ct
@@ -139,9 +140,59 @@ def test_a_result_json_that_names_other_places_removes_nothing_there(tmp_path: P
     out = tmp_path / "out"
     out.mkdir()
     (tmp_path / "precious").write_text("mine")
-    (out / "result.json").write_text(json.dumps({"files": [{"name": "../precious"}, {"name": ".."}, {"name": ""}]}))
-    write_all(empty(), out)
-    assert (tmp_path / "precious").read_text() == "mine"
+    write_all(ct_input(), out)
+    content = json.loads((out / "result.json").read_text())
+    for name in ("../precious", "..", "", "diary.txt", 5):
+        (out / "diary.txt").write_text("mine")
+        (out / "result.json").write_text(json.dumps({**content, "files": [{"name": name}]}))
+        with pytest.raises(DeliveryError, match=r"result\.json is there, and is no file of an earlier result"):
+            write_all(empty(), out)
+        assert (tmp_path / "precious").read_text() == (out / "diary.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["report.dcm", "segmentation.dcm", "key-image-1.png", "result.json"])
+def test_a_file_of_someone_else_is_never_overwritten(tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text('{"files": [{"name": "diary.txt"}]}')
+    (out / "diary.txt").write_text("mine")
+    before = snapshot(out)
+    with pytest.raises(DeliveryError, match=f"{name} is there"):
+        write_all(ct_input(), out)
+    with pytest.raises(DeliveryError, match=f"{name} is there"):
+        require_own(out, "1.2.3", "1.2.3.4", "any")
+    assert snapshot(out) == before and sorted(path.name for path in out.iterdir()) == sorted(before)
+
+
+def test_a_result_of_another_study_series_or_bundle_stays(tmp_path: Path) -> None:
+    out, data = tmp_path / "out", ct_input()
+    write_all(data, out)
+    before = snapshot(out)
+    origin = {"study": data.study_uid, "series": str(data.header.SeriesInstanceUID), "bundle": data.bundle.name}
+    require_own(out, *origin.values())
+    for what in origin:
+        with pytest.raises(DeliveryError, match=f"another {what} .*choose another folder"):
+            require_own(out, *{**origin, what: "1.2.3"}.values())
+    other = replace(data, header=deepcopy(data.header))
+    other.header.StudyInstanceUID = "1.2.3.4.5"
+    with pytest.raises(DeliveryError, match="another study"):
+        write_all(other, out)
+    assert snapshot(out) == before
+
+
+def test_two_first_runs_into_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other run makes the folder while this one writes its files."""
+    out, rename = tmp_path / "out", Path.rename
+
+    def other_first(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        write_all(empty(), out)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", other_first)
+    write_all(ct_input(), out)
+    assert sorted(path.name for path in out.iterdir()) == sorted(NAMES)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.fixture
