@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -40,7 +44,8 @@ AcceptOption = Annotated[
         help="Go on in spite of these findings of the geometry gate: " + ", ".join(sorted(ACCEPTABLE)) + ".",
     ),
 ]
-StudyArgument = Annotated[Path, typer.Argument(help="A DICOM file, a folder of them, or a DICOMDIR.")]
+# Not Path, which makes the current folder of an empty text, as an unset variable of the shell gives it.
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A DICOM file, a folder of them, or a DICOMDIR.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle folder, or the name of one that ships with bedside.")]
 StudyOption = Annotated[str | None, typer.Option("--study", metavar="UID", help="Which study, if there are several.")]
 
@@ -57,6 +62,14 @@ def _one_line_errors(json_file: Path | None = None) -> Iterator[None]:
             console.require_json_target(json_file)
             console.write_json(console.describe_error(error), json_file)
         raise typer.Exit(error.exit_code) from None
+
+
+@dataclass
+class _Settings:
+    debug: bool = False
+
+
+_settings = _Settings()
 
 
 def _accepted(kinds: str) -> frozenset[str]:
@@ -78,15 +91,20 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an internal error; it may quote the patient's data.")
+    ] = False,
 ) -> None:
-    pass
+    _settings.debug = debug or os.environ.get("BEDSIDE_DEBUG", "") not in ("", "0")
 
 
 @app.command()
 def run(
     bundle: BundleArgument,
     study: StudyArgument,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the results; made if it is not there.")],
+    out: Annotated[
+        str, typer.Option("-o", "--out", metavar="FOLDER", help="Folder for the results; made if it is not there.")
+    ],
     device: Annotated[str, typer.Option("--device", help="Which device; see `bedside devices`.")] = "openvino:CPU",
     accept: AcceptOption = "",
     series: Annotated[str | None, typer.Option("--series", metavar="UID", help="Take this series.")] = None,
@@ -219,7 +237,45 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):
             # A terminal in GBK or plain ASCII cannot show every character: it shows '?' and the run goes on.
             stream.reconfigure(errors="replace")
+    # Work folders with a patient's images must go when the program is told to.
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except console.OutputLost as lost:
+        _output_lost(str(lost))
+    except Exception as error:  # the last net: a message may quote a patient's data, so it is shown on request only
+        place = _place(error)
+        if isinstance(error, OSError) and place.startswith("cli.py:"):
+            # This module writes nothing itself but help and version.
+            _output_lost((error.strerror or "it is closed").lower())
+        if _settings.debug:
+            raise
+        name = type(error).__name__
+        console.print_failure(f"internal error: {name} in {place}; please report it (bedside --debug ... shows more)")
+        sys.exit(1)
+
+
+def _output_lost(reason: str) -> NoReturn:
+    # What is still buffered is lost too: it must not be tried again when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    console.print_failure(f"standard output cannot be written: {reason}; files that were asked for are complete")
+    sys.exit(1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: a second one would stop the cleaning up
+    raise SystemExit(128 + number)
+
+
+def _place(error: BaseException) -> str:
+    """File and line of this package where an exception came from."""
+    place = "bedside"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        package = str(frame.f_globals.get("__package__") or "")
+        if package.split(".")[0] == "bedside":
+            folder = package.removeprefix("bedside").removeprefix(".runtime").strip(".").replace(".", "/")
+            name = Path(frame.f_code.co_filename).name
+            place = f"{folder}/{name}:{line}" if folder else f"{name}:{line}"
+    return place

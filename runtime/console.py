@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -35,7 +36,36 @@ _SHOWN = 20
 _NAMED = 3
 """Skipped files that are named on the screen; result.json names all of them."""
 
-out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH)
+
+class OutputLost(Exception):
+    """Standard output cannot be written: a full disk, or a pipe whose reader has gone."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__((error.strerror or "it is closed").lower())
+
+
+class _Output(Console):
+    """Standard output, the loss of which is one exception."""
+
+    def on_broken_pipe(self) -> None:
+        """Not rich's silent exit: the caller says what was lost, and that the results were not."""
+        raise OutputLost(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)))
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich prints.
+
+        Raises
+        ------
+        OutputLost
+            It cannot be written.
+        """
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            raise OutputLost(error) from error
+
+
+out = _Output(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PLAIN_WIDTH)
 err = Console(stderr=True)
 
 STAGE_TITLES = {
@@ -76,13 +106,19 @@ def write_json(payload: Mapping[str, Any], target: Path | None) -> None:
     ------
     DeliveryError
         The file cannot be written.
+    OutputLost
+        Standard output cannot be written.
     """
     if target is None:
         return
     if str(target) == "-":
         # Where standard output is not Unicode, JSON's own escapes keep every character.
         unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-        sys.stdout.write(json.dumps(payload, ensure_ascii=not unicode, indent=2) + "\n")
+        try:
+            sys.stdout.write(json.dumps(payload, ensure_ascii=not unicode, indent=2) + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            raise OutputLost(error) from error
         return
     try:
         target.write_text(json.dumps(payload, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -94,6 +130,11 @@ def write_json(payload: Mapping[str, Any], target: Path | None) -> None:
 def print_error(error: BedsideError) -> None:
     """An error as one line on standard error, however narrow the terminal."""
     line = " ".join(str(error).split())
+    err.print(f"bedside: {line}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_failure(line: str) -> None:
+    """What is no refusal, as one line on standard error."""
     err.print(f"bedside: {line}", style="bold red", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -426,3 +426,70 @@ def test_import_of_what_is_no_bundle(bright_bundle: Path, tmp_path: Path) -> Non
     (bare / "models" / "model.onnx").unlink()
     refused(call("bundle", "import", bare, tmp_path / "a"), BUNDLE, "ONNX", "export")
     assert not (tmp_path / "a").exists()
+
+
+def _patched(patch: str, *arguments: str | Path, stdout: str | int | None = None) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own, with something in it replaced."""
+    script = f"import os, signal, sys\nfrom bedside.runtime import cli, pipeline, report\n{patch}\ncli.main()\n"
+    command = [sys.executable, "-c", script, *(str(argument) for argument in arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "BEDSIDE_DEBUG"}
+    if stdout is not None:
+        with open(stdout, "w", closefd=isinstance(stdout, str)) as file:
+            return subprocess.run(command, stdout=file, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+_FAIL = """
+def fail(*_):
+    raise ValueError("could not convert string to float: 'Wang^Secret'")
+report.sr.build = fail
+"""
+
+
+def test_an_internal_error_is_one_line_without_values(bright_bundle: Path, marked: Path, tmp_path: Path) -> None:
+    arguments = ("run", bright_bundle, marked, "-o", tmp_path / "out")
+    failed = _patched(_FAIL, *arguments)
+    assert failed.returncode == 1
+    (line,) = failed.stderr.splitlines()
+    assert line.startswith("bedside: internal error: ValueError in report/__init__.py:")
+    assert "please report" in line and "Secret" not in line
+    assert not (tmp_path / "out").exists()
+    shown = _patched(_FAIL, "--debug", *arguments)
+    assert shown.returncode == 1
+    assert "Traceback" in shown.stderr and "Secret" in shown.stderr
+
+
+def test_a_terminated_run_leaves_no_work_folder(bright_bundle: Path, marked: Path, tmp_path: Path) -> None:
+    patch = "report.seg_check.check = lambda *_: os.kill(os.getpid(), signal.SIGTERM)"
+    (tmp_path / "results").mkdir()
+    ended = _patched(patch, "run", bright_bundle, marked, "-o", tmp_path / "results" / "out")
+    assert (ended.returncode, ended.stderr) == (143, "")
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [(), ("--json", "-")])
+def test_standard_output_that_cannot_be_written(
+    bright_bundle: Path, marked: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full on this host")
+    ended = _patched("", "run", bright_bundle, marked, "-o", tmp_path / "out", *more, stdout="/dev/full")
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "standard output cannot be written: no space left on device" in line
+    assert (tmp_path / "out" / "result.json").is_file()
+    for option in ("--help", "--version"):
+        assert "Traceback" not in _patched("", option, stdout="/dev/full").stderr
+
+
+def test_a_reader_that_has_gone(bright_bundle: Path, marked: Path, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = _patched("", "run", bright_bundle, marked, "-o", tmp_path / "out", stdout=writer)
+    finally:
+        os.close(writer)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "broken pipe" in line
+    assert (tmp_path / "out" / "result.json").is_file()
