@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedCTImageStorage
 
 from ..image import Frame, Window
 from .header import HeaderError, parsing, read_dataset
@@ -54,6 +55,12 @@ def _frame(first: Frame, shared: Dataset | None, own: Dataset | None, number: in
     spacing, thickness = _floats(measures, "PixelSpacing"), _floats(measures, "SliceThickness")
     rescale = _group(own, shared, "PixelValueTransformationSequence")
     slope, intercept = _floats(rescale, "RescaleSlope"), _floats(rescale, "RescaleIntercept")
+    if slope and slope[0] == 0:
+        raise HeaderError(f"Rescale Slope of frame {number} is 0")
+    stated = (slope and intercept) or (first.slope, first.intercept) != (1.0, 0.0)
+    if first.sop_class_uid == EnhancedCTImageStorage and not stated:
+        # Type M of the Enhanced CT Image (PS3.3 A.38.1.4).
+        raise HeaderError(f"frame {number} of a CT image without Rescale Slope and Intercept")
     return replace(
         first,
         number=number,
@@ -61,7 +68,7 @@ def _frame(first: Frame, shared: Dataset | None, own: Dataset | None, number: in
         orientation=orientation if len(orientation) == 6 else None,
         spacing=pixel_spacing(spacing) or first.spacing,
         thickness=thickness[0] if thickness else first.thickness,
-        slope=slope[0] if slope and slope[0] != 0 else first.slope,
+        slope=slope[0] if slope else first.slope,
         intercept=intercept[0] if intercept else first.intercept,
     )
 

@@ -101,9 +101,7 @@ class HeaderError(Exception):
     ``doubtful`` is True where the file may be an image: it begins as DICOM does, or its bytes could not be had.
     """
 
-    def __init__(
-        self, reason: str, *, truncated: bool = False, series_uid: str = "", doubtful: bool = False
-    ) -> None:
+    def __init__(self, reason: str, *, truncated: bool = False, series_uid: str = "", doubtful: bool = False) -> None:
         super().__init__(reason)
         self.truncated = truncated
         self.series_uid = series_uid
@@ -347,7 +345,7 @@ def _may_be_bare(buffer: bytes) -> bool:
 
 
 def _begins_as_dicom(buffer: bytes) -> bool:
-    """Is there the prefix of PS3.10 7.1, or, without preamble, a first element that can be one of group 0002 or 0008?"""
+    """Is there the prefix of PS3.10 7.1, or, without preamble, an element that can be one of group 0002 or 0008?"""
     if buffer[128:132] == b"DICM":
         return True
     if len(buffer) < 8 or buffer[:2] not in (b"\x02\x00", b"\x08\x00"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.uid import UID
+from pydicom.datadict import dictionary_description
+from pydicom.uid import UID, CTImageStorage
 
 from ..image import Frame, Vector, Window
 from .functional_groups import pixel_spacing, read_frames
@@ -147,11 +148,13 @@ def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
     Raises
     ------
     HeaderError
-        The functional groups cannot be read.
+        The functional groups cannot be read, an attribute of the geometry or the rescale has no numbers, the slope is
+        0, or a CT image has no rescale.
     """
-    position = header.floats("ImagePositionPatient")
-    orientation = header.floats("ImageOrientationPatient")
-    slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
+    position = _numbers(header, "ImagePositionPatient", 3)
+    orientation = _numbers(header, "ImageOrientationPatient", 6)
+    thickness = _numbers(header, "SliceThickness", 1)
+    slope, intercept = _rescale(header)
     first = Frame(
         path=header.path,
         sop_class_uid=header.string("SOPClassUID"),
@@ -162,10 +165,10 @@ def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
         columns=instance.columns,
         position=_vector(position),
         orientation=orientation if len(orientation) == 6 else None,
-        spacing=pixel_spacing(header.floats("PixelSpacing")),
-        thickness=header.number("SliceThickness"),
-        slope=1.0 if slope is None or slope == 0 else slope,
-        intercept=0.0 if intercept is None else intercept,
+        spacing=pixel_spacing(_numbers(header, "PixelSpacing", 2)),
+        thickness=thickness[0] if thickness else None,
+        slope=slope,
+        intercept=intercept,
         frame_of_reference_uid=header.string("FrameOfReferenceUID") or None,
         image_type=header.strings("ImageType"),
         gantry_tilt=header.number("GantryDetectorTilt"),
@@ -175,6 +178,33 @@ def frames_of(header: Header, instance: Instance) -> tuple[Frame, ...]:
     if instance.frames == 1:
         return (first,)
     return read_frames(None, first, instance.frames)
+
+
+def _numbers(header: Header, name: str, count: int) -> tuple[float, ...]:
+    """``count`` numbers, or none where the attribute is absent or empty."""
+    if not header.raw(name):
+        return ()
+    values = header.floats(name)
+    if len(values) != count:
+        wanted = "a number" if count == 1 else f"{count} numbers"
+        raise HeaderError(f"{dictionary_description(TAGS[name])} is '{shown(_said(header, name))}', not {wanted}")
+    return values
+
+
+def _said(header: Header, name: str) -> str:
+    return "\\".join(header.strings(name))
+
+
+def _rescale(header: Header) -> tuple[float, float]:
+    """Slope and intercept; 1 and 0 where they may be left out, which a CT image may not (PS3.3 C.8.2.1.1)."""
+    slope, intercept = _numbers(header, "RescaleSlope", 1), _numbers(header, "RescaleIntercept", 1)
+    if slope == (0.0,):
+        raise HeaderError("Rescale Slope is 0")
+    if header.string("SOPClassUID") == CTImageStorage and not header.has("ModalityLUTSequence"):
+        absent = [said for said, value in (("Slope", slope), ("Intercept", intercept)) if not value]
+        if absent:
+            raise HeaderError(f"a CT image without Rescale {' and '.join(absent)}: its values are not known to be HU")
+    return slope[0] if slope else 1.0, intercept[0] if intercept else 0.0
 
 
 def _has_groups(header: Header) -> bool:

@@ -256,7 +256,7 @@ def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:
                 found.skipped.append(skipped)
             continue
         reason = why_no_image(header)
-        if reason and ends_before_series(header):
+        if ends_before_series(header):
             found.skipped.append(_unplaced(path, "the file ends inside its header"))
         elif reason:
             found.skipped.append(Skipped(path, reason))
@@ -268,7 +268,7 @@ def _read_headers(files: Sequence[Path], progress: Progress | None) -> _Found:
 
 
 def _unplaced(path: Path, reason: str) -> Skipped:
-    return Skipped(path, f"{reason}, and whether it is a slice of this series cannot be told", unplaced=True)
+    return Skipped(path, f"{reason}: of which series it is cannot be told", unplaced=True)
 
 
 def _pick_study(root: Path, found: _Found, study_uid: str | None) -> list[Header]:
@@ -337,7 +337,7 @@ def _assemble(root: Path, images: Iterable[Header], found: _Found) -> Study:
     kept = sorted((one for one in series if one is not None), key=lambda s: (s.number is None, s.number or 0, s.uid))
     if not kept:
         found.skipped = skipped
-        raise StudyRejected(_nothing_left(root, found), mend=_mend_nothing(found))
+        raise StudyRejected(_nothing_left(root, found), mend="send the series again from the scanner or the PACS")
     first = next(iter(groups.values()))[0]
     charset = text.charset_of(first)
     return Study(

@@ -366,6 +366,88 @@ def test_a_file_with_several_names_counts_once(tmp_path: Path) -> None:
     assert not any(frame.path.name.startswith("zz") for frame in study.series[0].frames)
 
 
+@pytest.mark.parametrize(
+    ("tag", "old", "new", "said"),
+    [
+        (0x00281052, b"-1024.0", b"abc    ", "Rescale Intercept is 'abc', not a number"),
+        (0x00281052, b"-1024.0", b"-1024,0", "Rescale Intercept is '-1024,0', not a number"),
+        (0x00281053, b"1.0", b"0.0", "Rescale Slope is 0"),
+        (0x00281053, b"1.0", b"   ", "a CT image without Rescale Slope"),
+        (0x00280030, b"0.7\\0.8", b"0,7\\0,8", "Pixel Spacing is '0,7.0,8', not 2 numbers"),
+        (0x00180050, b"2.5", b"2,5", "Slice Thickness is '2,5', not a number"),
+        (0x00200032, b"-20.0", b"-20,0", "Image Position .Patient. is '.*', not 3 numbers"),
+        (0x00200037, b"1.0", b"nan", "Image Orientation .Patient. is '.*', not 6 numbers"),
+    ],
+)
+def test_a_number_that_cannot_be_read_is_not_taken_for_an_absent_one(
+    tmp_path: Path, tag: int, old: bytes, new: bytes, said: str
+) -> None:
+    paths = write_series(tmp_path, 3)
+    patch(paths[1], tag, old, new)
+    with pytest.raises(StudyRejected, match=f"{paths[1].name}: {said}"):
+        load_study(tmp_path).series[0].require_whole()
+    assert "is skipped: " in rejected(paths[1]) and "send the series again" in rejected(paths[1])
+
+
+def test_only_a_ct_image_needs_a_rescale(tmp_path: Path) -> None:
+    write_slice(tmp_path / "ct", RescaleSlope=None, RescaleIntercept=None)
+    assert "a CT image without Rescale Slope and Intercept" in rejected(tmp_path / "ct")
+    mr = {"SOPClassUID": uid.MRImageStorage, "Modality": "MR"}
+    write_slice(tmp_path / "mr", RescaleSlope=None, RescaleIntercept=None, **mr)
+    (frame,) = load_study(tmp_path / "mr").series[0].frames
+    assert (frame.slope, frame.intercept) == (1, 0)
+    ds = enhanced()
+    del ds.PerFrameFunctionalGroupsSequence[2].PixelValueTransformationSequence
+    assert "frame 3 of a CT image without Rescale" in rejected(save(ds, tmp_path / "enhanced"))
+    ds = enhanced()
+    ds.PerFrameFunctionalGroupsSequence[2].PixelValueTransformationSequence[0].RescaleSlope = 0
+    assert "Rescale Slope of frame 3 is 0" in rejected(save(ds, tmp_path / "flat"))
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_file_cut_before_its_series_is_known_makes_no_series_whole(tmp_path: Path, bare: bool) -> None:
+    write_series(tmp_path / "study", 3)
+    content = write_slice(tmp_path / "slice").read_bytes()
+    if bare:
+        content = content[content.index(b"\x08\x00\x05\x00CS") :]
+    end = content.index(b"\x20\x00\x0e\x00UI") + 8
+    for size in sorted({132, 140, 200, 290, 400, end - 8, end, end + 2}):
+        cut = tmp_path / "study" / "last"
+        cut.write_bytes(content[: min(size, end + 2)])
+        study = load_study(tmp_path / "study")
+        with pytest.raises(StudyRejected, match=r"last: .*of which series it is cannot be told.*move the file away"):
+            study.series[0].require_whole()
+        assert "last" in reasons(study)
+
+
+def test_empty_files_are_noted(tmp_path: Path) -> None:
+    write_series(tmp_path, 3)
+    (tmp_path / "empty.dcm").touch()
+    assert load_study(tmp_path).notes == ("1 empty file was passed over, a slice may be missing: empty.dcm",)
+    for n in range(7):
+        (tmp_path / f"none{n}").touch()
+    (note,) = load_study(tmp_path).notes
+    assert note.startswith("8 empty files were passed over") and note.endswith("none4 and 2 more")
+
+
+def test_what_bedside_wrote_is_no_source(tmp_path: Path) -> None:
+    write_series(tmp_path, 3)
+    key = {"SOPClassUID": uid.SecondaryCaptureImageStorage, "Modality": "OT", "SeriesInstanceUID": "2.25.77"}
+    write_slice(tmp_path / "key.dcm", SOPInstanceUID="2.25.78", Manufacturer="bedside", PatientID="X", **key)
+    write_slice(tmp_path / "photo.dcm", SOPInstanceUID="2.25.79", **key)
+    study = load_study(tmp_path)
+    assert reasons(study) == {"key.dcm": "a key image that bedside wrote, not a source image"}
+    assert {series.uid for series in study.series} == {SERIES, "2.25.77"}
+
+
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path, 3)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyRejected, match="the path of the study is empty"):
+        load_study("")
+    assert load_study(".").series
+
+
 def test_a_folder_that_links_to_itself_ends(tmp_path: Path) -> None:
     write_series(tmp_path / "a", 2)
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
