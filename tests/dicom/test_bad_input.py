@@ -83,9 +83,33 @@ def test_empty_file_and_other_files_are_skipped(ct: Path, call: Callable[..., Re
     (ct / "empty.dcm").touch()
     (ct / "README.txt").write_text("not an image")
     (ct / "thumb.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(200))
-    assert call(ct).exit_code == 0
-    skipped = json.loads((tmp_path / "out" / "result.json").read_text())["input"]["skipped"]
-    assert {entry["file"] for entry in skipped} == {"empty.dcm", "README.txt", "thumb.jpg"}
+    result = call(ct)
+    assert result.exit_code == 0
+    content = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert {entry["file"] for entry in content["input"]["skipped"]} == {"empty.dcm", "README.txt", "thumb.jpg"}
+    note = "1 empty file was passed over, a slice may be missing: empty.dcm"
+    assert note in content["notes"] and note in " ".join(result.stdout.split())
+    comments = [str(item.get("TextValue", "")) for item in dcmread(tmp_path / "out" / "report.dcm").ContentSequence]
+    assert note in comments
+
+
+def test_an_empty_path_is_not_the_current_folder(
+    ct: Path, call: Callable[..., Result], bright_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ct)
+    before = set(ct.iterdir())
+    for study, out, code in (("", "out", STUDY), (str(ct), "", DELIVERY)):
+        result = CliRunner().invoke(app, ["run", str(bright_bundle), study, "-o", out])
+        refused(result, code, "is empty")
+    refused(CliRunner().invoke(app, ["study", "show", ""]), STUDY, "is empty")
+    assert set(ct.iterdir()) == before
+
+
+def test_a_slice_cut_at_its_beginning_is_refused(ct: Path, call: Callable[..., Result], tmp_path: Path) -> None:
+    path = slices(ct)[-1]
+    path.write_bytes(path.read_bytes()[:300])
+    refused(call(ct), STUDY, path.name, "move the file away")
+    assert not (tmp_path / "out").exists()
 
 
 def test_skipped_files_are_said_on_the_terminal(ct: Path, call: Callable[..., Result]) -> None:
