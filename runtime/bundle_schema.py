@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import string
+import unicodedata
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -35,8 +36,31 @@ PLACEHOLDERS = ("count", "names", "largest", "volume", "class", "probability")
 its ``probability`` in percent."""
 
 
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode categories of control characters, lone surrogates, and the separators of lines and paragraphs."""
+
+
+def _unprintable(text: str, *, allowed: str = "") -> None:
+    for char in text:
+        if char not in allowed and unicodedata.category(char) in _UNPRINTABLE:
+            raise ValueError(f"holds the control character U+{ord(char):04X}")
+
+
+def _one_value(text: str) -> str:
+    """A text that is one value of an SH or LO (DICOM PS3.5 6.2): there a backslash begins the next value, and blanks
+    at the ends do not count.
+    """
+    _unprintable(text)
+    if "\\" in text:
+        raise ValueError("holds a backslash, which separates values in DICOM")
+    if text != text.strip():
+        raise ValueError("begins or ends with a blank")
+    return text
+
+
 def _template(text: str) -> str:
     """A text that :meth:`str.format_map` fills in from :data:`PLACEHOLDERS` alone, whatever their values are."""
+    _unprintable(text, allowed="\n\r\t")
     allowed = "use only {" + "}, {".join(PLACEHOLDERS) + "}, and {{ }} for braces"
     try:
         fields = [field for field in string.Formatter().parse(text) if field[1] is not None]
@@ -53,16 +77,21 @@ def _template(text: str) -> str:
 BundlePath = Annotated[str, AfterValidator(_relative)]
 Sha256 = Annotated[str, AfterValidator(_digest)]
 Byte = Annotated[int, Field(ge=0, le=255)]
-Name = Annotated[str, Field(min_length=1)]
+OneValue = Annotated[str, Field(min_length=1), AfterValidator(_one_value)]
+"""A text that goes into DICOM as one value, cut to the length there is."""
+Name = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_one_value)]
+"""A Long String, LO."""
+ShortName = Annotated[str, Field(min_length=1, max_length=16), AfterValidator(_one_value)]
+"""A Short String, SH."""
 Template = Annotated[str, AfterValidator(_template)]
 
 
 class Code(_Strict):
     """A coded concept: code value, coding scheme designator, code meaning (DICOM PS3.3 8.8, PS3.16)."""
 
-    value: Annotated[str, Field(min_length=1, max_length=16)]
-    scheme: Annotated[str, Field(min_length=1, max_length=16)]
-    meaning: Annotated[str, Field(min_length=1, max_length=64)]
+    value: ShortName
+    scheme: ShortName
+    meaning: Name
 
 
 class InputSpec(_Strict):
@@ -159,7 +188,7 @@ class BundleMeta(_Strict):
     accepts: Accepts = Accepts()
     result: ResultSpec
     golden: tuple[GoldenCase, ...] = ()
-    domain: Name
+    domain: Annotated[str, Field(min_length=1)]
     """One sentence: what input the model was made for."""
 
 
@@ -205,8 +234,8 @@ class Metadata(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    name: Name
-    version: Name
+    name: OneValue
+    version: OneValue
     network_data_format: NetworkDataFormat
     bedside: BundleMeta
 

@@ -6,6 +6,9 @@ import json
 
 from pydantic import ValidationError
 
+_SHOWN = 80
+"""Characters of a wrong value that a message quotes: it may be a whole file."""
+
 
 def first_problem(error: ValidationError) -> str:
     """The first fault a validation found, as one line that names the key."""
@@ -24,5 +27,6 @@ def first_problem(error: ValidationError) -> str:
     message = str(fault["msg"]).removeprefix("Value error, ")
     message = " ".join(message.split())
     if kind != "value_error" and isinstance(fault["input"], str | int | float | None):
-        message += f", got {json.dumps(fault['input'])}"
+        given = json.dumps(fault["input"])
+        message += f", got {given if len(given) <= _SHOWN else given[:_SHOWN] + '...'}"
     return f"'{where}': {message}" if where else message
