@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from ..image import Frame, Vector, Window
 from .functional_groups import pixel_spacing, read_frames
 from .header import FLOAT_PIXELS, INTEGER_PIXELS, TAGS, Header, HeaderError, file_name, shown
 
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+"""PS3.5 9.1, but for leading zeros, which some devices write and every reader takes."""
 MAX_FRAME_PIXELS = 1 << 28
 """16384 x 16384: five times the largest mammogram; a frame of more is not believed."""
 MAX_FRAMES = 1 << 20
@@ -74,8 +78,13 @@ def read_instance(header: Header) -> Instance:
     Raises
     ------
     HeaderError
-        An attribute of the Image Pixel module is missing or impossible, or the frame is larger than can be believed.
+        An attribute of the Image Pixel module is missing or impossible, the frame is larger than can be believed, or
+        a UID that the results would refer to is none.
     """
+    for name in _UIDS:
+        value = header.raw(name).decode("latin-1")
+        if value and (len(value) > 64 or not _UID.fullmatch(value)):
+            raise HeaderError(f"{dictionary_description(TAGS[name])} is '{shown(value)}', which is no UID")
     if header.pixels is None:
         raise HeaderError("an image object without pixel data", truncated=True)
     rows, columns = header.short("Rows"), header.short("Columns")

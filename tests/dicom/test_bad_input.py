@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR, tag_for_keyword
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
@@ -193,6 +193,14 @@ def test_wrong_bits_stored(ct: Path, call: Callable[..., Result]) -> None:
 
     edit(slices(ct)[4], widen)
     refused(call(ct), STUDY, slices(ct)[4].name, "bits stored")
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"])
+@pytest.mark.parametrize("value", ["1.2.3..4.x", "1." + "2" * 63, "1.2.", "none"])
+def test_a_uid_that_is_none(ct: Path, call: Callable[..., Result], keyword: str, value: str) -> None:
+    for path in slices(ct):
+        edit(path, lambda dataset: dataset.__setitem__(keyword, DataElement(keyword, "UI", value, validation_mode=0)))
+    refused(call(ct), STUDY, "no UID")
 
 
 def test_pixel_bomb(ct: Path, call: Callable[..., Result]) -> None:
