@@ -45,7 +45,7 @@ AcceptOption = Annotated[
     ),
 ]
 # Not Path, which makes the current folder of an empty text, as an unset variable of the shell gives it.
-StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A DICOM file, a folder of them, or a DICOMDIR.")]
+StudyArgument = Annotated[str, typer.Argument(help="A DICOM file, a folder of them, or a DICOMDIR.")]
 BundleArgument = Annotated[str, typer.Argument(help="A bundle folder, or the name of one that ships with bedside.")]
 StudyOption = Annotated[str | None, typer.Option("--study", metavar="UID", help="Which study, if there are several.")]
 
