@@ -138,6 +138,12 @@ def _import(root: Path, name: str, out: Path) -> Content:
     return draft.write(out, str(metadata.get("name") or name))
 
 
+_INPUT_DTYPES = ("float32", "float16", "uint8", "int8", "int16", "int32")
+"""What CastToTyped can give a network."""
+_RANGES = {"uint8": (0.0, 255.0), "int8": (-128.0, 127.0)}
+"""What a network of this input dtype most likely takes; floats take 0 to 1."""
+
+
 @dataclass
 class _Draft:
     """A bundle in the making."""
@@ -160,6 +166,11 @@ class _Draft:
                 f"{self.model.name}: input '{self.header.inputs[0].name}' must have 4 or 5 dimensions, batch and "
                 f"channel included, got {_dims(shape)}"
             )
+        if self.header.inputs[0].dtype not in _INPUT_DTYPES:
+            raise BundleError(
+                f"{self.model.name}: input '{self.header.inputs[0].name}' is {self.header.inputs[0].dtype}, "
+                f"supported: {', '.join(_INPUT_DTYPES)}"
+            )
         self.rank = len(shape) - 2
         self.spatial = shape[2:]
         self.channels = self._known(shape, "input", 1)
@@ -174,6 +185,11 @@ class _Draft:
     def configure(self, modality: str) -> None:
         """Fill both configs from what the model file says and what is usual."""
         tensor_in, tensor_out = self.header.inputs[0], self.header.outputs[0]
+        # Of several outputs the bundle's key must be the name that the model gives to the one that is meant.
+        output = "pred" if len(self.header.outputs) == 1 else tensor_out.name
+        if len(self.header.outputs) > 1:
+            names = ", ".join(tensor.name for tensor in self.header.outputs)
+            self.fill_in.append(f"{METADATA}: network_data_format: which output is meant of {names} ({output} assumed)")
         self.metadata = {
             "version": "0.1.0",
             "network_data_format": {
@@ -186,11 +202,11 @@ class _Draft:
                         "dtype": tensor_in.dtype,
                     }
                 },
-                "outputs": {"pred": {"num_channels": self.outputs, "dtype": tensor_out.dtype}},
+                "outputs": {output: {"num_channels": self.outputs, "dtype": tensor_out.dtype}},
             },
             "bedside": self._bedside(modality, {}),
         }
-        image, pred = {"keys": "image"}, {"keys": "pred"}
+        image, pred = {"keys": "image"}, {"keys": output}
         pre: list[Content] = [{"_target_": "LoadImaged", **image}, {"_target_": "EnsureChannelFirstd", **image}]
         moves = False
         if self.rank == 3:
@@ -201,10 +217,13 @@ class _Draft:
             pre.append({"_target_": "Resized", **image, "spatial_size": list(self.spatial), "mode": "linear"})
             moves = True
         low, high = (-1024, 1024) if modality == "CT" else (0, 255)
+        b_min, b_max = _RANGES.get(tensor_in.dtype, (0.0, 1.0))
         pre.append(
-            {"_target_": "ScaleIntensityRanged", **image, "a_min": low, "a_max": high, "b_min": 0.0, "b_max": 1.0}
+            {"_target_": "ScaleIntensityRanged", **image, "a_min": low, "a_max": high, "b_min": b_min, "b_max": b_max}
             | {"clip": True}
         )
+        if tensor_in.dtype != "float32":
+            pre.append({"_target_": "CastToTyped", **image, "dtype": tensor_in.dtype})
         self.fill_in.append(f"{INFERENCE}: preprocessing must be what the model was trained with")
         several = self.outputs > 1
         post: list[Content] = [{"_target_": "Activationsd", **pred, "softmax" if several else "sigmoid": True}]

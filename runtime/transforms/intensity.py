@@ -74,7 +74,7 @@ class EnsureChannelFirstd(Intensity):
         return dtype
 
 
-Dtype = Annotated[Literal["float32", "float", "float16", "uint8", "int16", "int32"], PerKey]
+Dtype = Annotated[Literal["float32", "float", "float16", "uint8", "int8", "int16", "int32"], PerKey]
 
 
 @register("preprocessing")

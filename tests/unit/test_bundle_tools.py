@@ -75,6 +75,41 @@ def test_new_bundles_load_once_filled_in(tmp_path: Path, rank: int, channels: in
     assert bundle.name == "net" and bundle.meta.accepts.modality == (modality,)
 
 
+def write_cast(path: Path, dtype: int, outputs: tuple[str, ...] = ("pred",)) -> None:
+    """A network whose input is not float32, or that has several outputs."""
+    helper, shape = onnx.helper, ["n", 1, "x", "y", "z"]
+    nodes = [helper.make_node("Cast", ["image"], [name], to=onnx.TensorProto.FLOAT) for name in outputs]
+    graph = helper.make_graph(
+        nodes,
+        "cast",
+        [helper.make_tensor_value_info("image", dtype, shape)],
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in outputs],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+@pytest.mark.parametrize("dtype", ["FLOAT16", "UINT8", "INT8"])
+def test_new_casts_to_what_the_network_takes(tmp_path: Path, dtype: str) -> None:
+    write_cast(tmp_path / "net.onnx", onnx.TensorProto.DataType.Value(dtype))
+    new_bundle(tmp_path / "net.onnx", tmp_path / "b")
+    fill(tmp_path / "b")
+    assert load_bundle(tmp_path / "b").preprocessing[-1].name == "CastToTyped"
+
+
+def test_new_says_which_output_it_took(tmp_path: Path) -> None:
+    write_cast(tmp_path / "net.onnx", onnx.TensorProto.FLOAT, ("mask", "edge"))
+    report = new_bundle(tmp_path / "net.onnx", tmp_path / "b")
+    assert any("mask, edge" in line for line in report["fill_in"])
+    fill(tmp_path / "b")
+    assert load_bundle(tmp_path / "b").output.name == "mask"
+
+
+def test_new_refuses_a_dtype_that_no_cast_gives(tmp_path: Path) -> None:
+    write_cast(tmp_path / "net.onnx", onnx.TensorProto.INT64)
+    with pytest.raises(BundleError, match="is int64, supported"):
+        new_bundle(tmp_path / "net.onnx", tmp_path / "b")
+
+
 def unreadable(path: Path, mode: str = "r") -> Any:
     raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
