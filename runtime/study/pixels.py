@@ -18,7 +18,7 @@ from .functional_groups import read_window
 from .header import HeaderError, read_dataset, shown
 from .instance import Instance
 from .reading import Progress, decode_all, read_direct
-from .study import Series
+from .series import Series
 
 PHYSICAL = ("CT", "PT", "NM")
 """Modalities whose values are physical units: MONOCHROME1 only says how to show them, so they are not inverted."""
