@@ -1,7 +1,9 @@
 """The way of a study, one module a step: study -> geometry -> transforms -> inference -> findings -> report."""
 
 from .bundle import Bundle, load_bundle
+from .bundle_tools import check_bundle, import_bundle, new_bundle
 from .devices import list_devices
+from .doctor import examine
 from .errors import (
     BedsideError,
     BundleError,
@@ -11,6 +13,7 @@ from .errors import (
     ProofFailed,
     StudyRejected,
 )
+from .overview import overview
 from .pipeline import Result, run
 from .study import Study, load_study
 
@@ -25,8 +28,13 @@ __all__ = [
     "Result",
     "Study",
     "StudyRejected",
+    "check_bundle",
+    "examine",
+    "import_bundle",
     "list_devices",
     "load_bundle",
     "load_study",
+    "new_bundle",
+    "overview",
     "run",
 ]
