@@ -210,6 +210,16 @@ def result_dataset(
     return ds
 
 
+def set_lossy_compression(ds: Dataset, data: ReportInput) -> None:
+    """Lossy Image Compression of a derived image: once lossy, always lossy (DICOM PS3.3 C.7.6.1.1.5)."""
+    ds.LossyImageCompression = "00"
+    if data.header.get("LossyImageCompression") == "01":
+        ds.LossyImageCompression = "01"
+        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+            if keyword in data.header:
+                setattr(ds, keyword, data.header[keyword].value)
+
+
 def file_meta(sop_class: str, uid: str) -> FileMetaDataset:
     meta = FileMetaDataset()
     meta.FileMetaInformationVersion = b"\x00\x01"

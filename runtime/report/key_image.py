@@ -24,7 +24,7 @@ from ..image import Frame, Image, Volume
 from ..uids import content_uid
 from ..voi import choose, voi
 from .caption import WARNING, frame, printable
-from .context import ReportInput, code_item, reference, result_dataset
+from .context import ReportInput, code_item, reference, result_dataset, set_lossy_compression
 from .text import finding_text, measures, source_place
 
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -104,12 +104,7 @@ def _secondary_capture(data: ReportInput, image: KeyImage, number: int) -> Datas
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
     ds.Rows, ds.Columns = image.pixels.shape[:2]
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
-    ds.LossyImageCompression = "00"
-    if data.header.get("LossyImageCompression") == "01":
-        ds.LossyImageCompression = "01"
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if keyword in data.header:
-                setattr(ds, keyword, data.header[keyword].value)
+    set_lossy_compression(ds, data)
     raw = image.pixels.tobytes()
     ds.PixelData = raw + b"\0" * (len(raw) % 2)
     ds["PixelData"].VR = "OB"

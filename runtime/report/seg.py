@@ -34,6 +34,7 @@ from .context import (
     instances,
     reference,
     result_dataset,
+    set_lossy_compression,
 )
 from .planes import Planes, planes_of, source_frames
 
@@ -170,12 +171,7 @@ def _head(data: ReportInput, planes: Planes, sop_class: str, uid: str, count: in
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits, bits - 1, 0
     if data.label_map:
         ds.PixelPaddingValue = 0
-    ds.LossyImageCompression = "00"
-    if data.header.get("LossyImageCompression") == "01":
-        ds.LossyImageCompression = "01"
-        for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-            if keyword in data.header:
-                setattr(ds, keyword, data.header[keyword].value)
+    set_lossy_compression(ds, data)
     ds.SegmentationType = "LABELMAP" if data.label_map else "BINARY"
     ds.SegmentsOverlap = "NO"
     ds.PresentationLUTShape = "IDENTITY"
