@@ -3,5 +3,8 @@
 
 #include <pybind11/pybind11.h>
 
-void bind_pixels(pybind11::module_& m);
+void bind_elementwise(pybind11::module_& m);
+void bind_resample(pybind11::module_& m);
+void bind_window(pybind11::module_& m);
+void bind_segmentation(pybind11::module_& m);
 void bind_dicom(pybind11::module_& m);

@@ -10,11 +10,15 @@
 #include <limits>
 #include <string>
 
-#include "../cpu/kernels.h"
+#include "../cpu/array.h"
 
 namespace bedside::bindings {
 
 namespace py = pybind11;
+
+// Types that pixels are stored in.
+inline constexpr std::initializer_list<cpu::DType> kStored = {cpu::DType::u8,  cpu::DType::i8,  cpu::DType::u16,
+                                                              cpu::DType::i16, cpu::DType::i32, cpu::DType::f32};
 
 // An argument with the name the user knows it by.
 struct Argument {

@@ -1,9 +1,23 @@
 #include <pybind11/pybind11.h>
 
+#include "../cpu/isa.h"
 #include "bindings.h"
+
+namespace cpu = bedside::cpu;
 
 PYBIND11_MODULE(_cpu, m) {
   m.doc() = "Pre- and post-processing kernels for the CPU.";
-  bind_pixels(m);
+  cpu::active_level();  // a wrong BEDSIDE_KERNEL_ISA is an error at import, not in the middle of a study
+  m.def(
+      "active_isa", [] { return cpu::level_name(cpu::active_level()); },
+      R"(The instruction set whose kernels run: "x86-64-v4" (AVX-512), "x86-64-v3" (AVX2), "x86-64-v2" or "aarch64" (NEON).
+
+The best this CPU has, or the one the environment variable BEDSIDE_KERNEL_ISA names (ImportError if the CPU lacks it).
+The numbers are the same with each.
+)");
+  bind_elementwise(m);
+  bind_resample(m);
+  bind_window(m);
+  bind_segmentation(m);
   bind_dicom(m);
 }

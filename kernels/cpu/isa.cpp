@@ -1,67 +1,78 @@
-// Which table of loops runs on this CPU.
+// Which build of the loops runs on this CPU.
+#include "isa.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <string>
 
-#include "loops.h"
-
 namespace bedside::cpu {
 
-extern const Loops loops_baseline;
+const char* level_name(Level level) {
 #if defined(BEDSIDE_X86_64_LEVELS)
-extern const Loops loops_x86_64_v3;
-extern const Loops loops_x86_64_v4;
+  switch (level) {
+    case Level::x86_64_v4:
+      return "x86-64-v4";
+    case Level::x86_64_v3:
+      return "x86-64-v3";
+    default:
+      return "x86-64-v2";
+  }
+#else
+  (void)level;
+  return BEDSIDE_BASELINE;
 #endif
+}
 
-LoopsList available_loops() {
-  LoopsList list{{}, 0};
+Levels available_levels() {
+  Levels found{{}, 0};
 #if defined(BEDSIDE_X86_64_LEVELS)
   __builtin_cpu_init();
-  const bool v3 = __builtin_cpu_supports("avx") && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                  __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") && __builtin_cpu_supports("fma") &&
-                  __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("movbe");
+  const bool v2 =
+      __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
+  const bool v3 = v2 && __builtin_cpu_supports("avx") && __builtin_cpu_supports("avx2") &&
+                  __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") &&
+                  __builtin_cpu_supports("fma") && __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("movbe");
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-  if (v4) list.table[list.count++] = &loops_x86_64_v4;
-  if (v3) list.table[list.count++] = &loops_x86_64_v3;
+  if (v4) found.level[found.count++] = Level::x86_64_v4;
+  if (v3) found.level[found.count++] = Level::x86_64_v3;
+  if (v2) found.level[found.count++] = Level::baseline;
+#else
+  found.level[found.count++] = Level::baseline;
 #endif
-  list.table[list.count++] = &loops_baseline;
-  return list;
+  return found;
 }
 
 namespace {
 
-const Loops* choose() {
-  const LoopsList list = available_loops();
+Level choose() {
+  const Levels found = available_levels();
+  if (found.count == 0) throw std::runtime_error("the kernels need a CPU with SSE4.2 and POPCNT (x86-64-v2)");
   const char* wanted = std::getenv("BEDSIDE_KERNEL_ISA");
-  if (wanted == nullptr || *wanted == '\0') return list.table[0];
+  if (wanted == nullptr || *wanted == '\0') return found.level[0];
   std::string names;
-  for (int i = 0; i < list.count; ++i) {
-    if (std::strcmp(list.table[i]->isa, wanted) == 0) return list.table[i];
-    names += std::string(i > 0 ? ", " : "") + list.table[i]->isa;
+  for (int i = 0; i < found.count; ++i) {
+    if (std::strcmp(level_name(found.level[i]), wanted) == 0) return found.level[i];
+    names += std::string(i > 0 ? ", " : "") + level_name(found.level[i]);
   }
-  throw std::invalid_argument(std::string("BEDSIDE_KERNEL_ISA is '") + wanted + "'; this CPU has: " + names);
+  throw std::runtime_error(std::string("BEDSIDE_KERNEL_ISA is '") + wanted + "'; this CPU has: " + names);
 }
 
-const Loops*& active() {
-  static const Loops* table = choose();
-  return table;
+Level& active() {
+  static Level level = choose();
+  return level;
 }
 
 }  // namespace
 
-const Loops& loops() {
-  return *active();
+Level active_level() {
+  return active();
 }
 
-void use_loops(const Loops& table) {
-  active() = &table;
-}
-
-const char* active_isa() {
-  return loops().isa;
+void use_level(Level level) {
+  active() = level;
 }
 
 }  // namespace bedside::cpu

@@ -4,27 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "array.h"
 #include "bedside/host_device.h"
-#include "kernels.h"
 
 namespace bedside::cpu {
-
-inline Index item_size(DType type) {
-  switch (type) {
-    case DType::u8:
-    case DType::i8:
-      return 1;
-    case DType::u16:
-    case DType::i16:
-      return 2;
-    default:
-      return 4;
-  }
-}
-
-inline Index magnitude(Index stride) {
-  return stride < 0 ? -stride : stride;
-}
 
 // Walks [z, y, x] arrays of one shape row by row. Rows lie along the smallest stride of array 0, the one that is
 // written. Where another array has its smallest stride along a different axis (a transposed view) that axis comes next

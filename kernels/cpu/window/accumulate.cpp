@@ -1,9 +1,9 @@
-#include "bedside/accumulate.h"
+#include "window/window.h"
 
 #include <algorithm>
 
-#include "loops.h"
 #include "thread_pool.h"
+#include "window/loops.h"
 
 namespace bedside::cpu {
 
@@ -26,7 +26,7 @@ void accumulate(const ConstArray3& patch, Index patch_channel_stride, const Cons
   const float* const weight0 = static_cast<const float*>(weight.data) + first(weight, 0);
   float* const total0 = static_cast<float*>(total.data) + first(total, 1);
   float* const norm0 = static_cast<float*>(norm.data) + first(norm, 1);
-  const Loops& loop = loops();
+  const WindowLoops& loop = window_loops();
 
   // The rows of a slice of one channel, the norm counting as one channel more.
   const Index grain = std::max<Index>(1, (Index{1} << 15) / (count[1] * count[2]));

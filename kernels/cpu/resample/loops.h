@@ -1,12 +1,9 @@
-// The inner loops, one table of them an instruction set: loops.cpp is compiled once for each.
+// The inner loops of the 3D resample.
 #pragma once
 
-#include <cstdint>
-
-#include "bedside/host_device.h"
+#include "array.h"
 #include "bedside/resample.h"
-#include "bedside/rescale.h"
-#include "kernels.h"
+#include "isa.h"
 
 namespace bedside::cpu {
 
@@ -21,10 +18,7 @@ struct AffineRow {
   double fill;
 };
 
-struct Loops {
-  const char* isa;
-  void (*rescale[kDTypes])(const void* src, Index src_stride, float* out, Index out_stride, Index n, const Rescale&);
-
+struct ResampleLoops {
   // to[c * to_stride + r] = from[r * from_stride + c]
   void (*transpose)(const float* from, Index from_stride, float* to, Index to_stride, Index rows, Index columns);
 
@@ -40,29 +34,7 @@ struct Loops {
                                   Index out_stride, Index n);
   void (*affine_linear[kDTypes])(const AffineRow& row, float* out, Index out_stride, Index n);
   void (*affine_nearest[kDTypes][2])(const AffineRow& row, void* out, Index out_stride, Index n);
-
-  void (*accumulate)(const float* patch, Index patch_stride, const float* weight, Index weight_stride, float* total,
-                     Index total_stride, Index n);
-  void (*add)(const float* term, Index term_stride, float* total, Index total_stride, Index n);
-  void (*argmax)(const float* total, Index stride, Index channel_stride, Index channels, std::uint8_t* out,
-                 Index out_stride, Index n);
-  void (*threshold)(const float* total, Index stride, Index channel_stride, Index channels, const float* norm,
-                    Index norm_stride, float level, std::uint8_t* out, Index out_stride, Index n);
-  // n voxels to ceil(n / 8) bytes; true where any bit is set.
-  bool (*pack)(const std::uint8_t* mask, Index n, std::uint8_t label, std::uint8_t* out);
 };
-
-// The best table for this CPU.
-const Loops& loops();
-
-// Every table this CPU can run, the best first; for tests.
-struct LoopsList {
-  const Loops* table[3];
-  int count;
-};
-LoopsList available_loops();
-
-// Makes loops() give `table` until the next call; for tests, not while a kernel runs.
-void use_loops(const Loops& table);
+BEDSIDE_LOOPS(ResampleLoops, resample_loops)
 
 }  // namespace bedside::cpu

@@ -1,11 +1,11 @@
-#include "bedside/resample.h"
+#include "resample/resample.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "layout.h"
-#include "loops.h"
+#include "resample/loops.h"
 #include "scratch.h"
 #include "thread_pool.h"
 
@@ -102,7 +102,7 @@ struct Pieces {
 void aligned_linear(const Geometry& g, Padding padding, float fill, int threads) {
   const Index *const shape = g.src.shape, *const stride = g.src.stride;
   const Index columns = g.out.shape[2];
-  const Loops& loop = loops();
+  const ResampleLoops& loop = resample_loops();
   const auto blend_source_rows = loop.blend_source_rows[static_cast<int>(g.src.type)];
   const Index size = item_size(g.src.type);
   const char* const src = static_cast<const char*>(g.src.data);
@@ -207,7 +207,7 @@ void aligned_linear(const Geometry& g, Padding padding, float fill, int threads)
 void aligned_nearest(const Geometry& g, Padding padding, double fill, int threads) {
   const Index *const shape = g.src.shape, *const stride = g.src.stride;
   const Index columns = g.out.shape[2];
-  const auto nearest_row = loops().nearest_row[static_cast<int>(g.src.type)][g.out.type == g.src.type ? 0 : 1];
+  const auto nearest_row = resample_loops().nearest_row[static_cast<int>(g.src.type)][g.out.type == g.src.type ? 0 : 1];
   const Index size = item_size(g.src.type), out_size = item_size(g.out.type);
   const auto inside = [&](Index at, int axis) { return at >= 0 && at < shape[axis] ? at : -1; };
 
@@ -241,8 +241,8 @@ void aligned_nearest(const Geometry& g, Padding padding, double fill, int thread
 }
 
 void affine(const Geometry& g, Interpolation mode, Padding padding, double fill, int threads) {
-  const auto linear = loops().affine_linear[static_cast<int>(g.src.type)];
-  const auto nearest = loops().affine_nearest[static_cast<int>(g.src.type)][g.out.type == g.src.type ? 0 : 1];
+  const auto linear = resample_loops().affine_linear[static_cast<int>(g.src.type)];
+  const auto nearest = resample_loops().affine_nearest[static_cast<int>(g.src.type)][g.out.type == g.src.type ? 0 : 1];
   const Index size = item_size(g.out.type);
   const Index rows = g.out.shape[1];
   const Index grain = std::max<Index>(1, kPiece / g.out.shape[2]);

@@ -1,10 +1,10 @@
-#include "bedside/pack_bits.h"
+#include "segmentation/pack_bits.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "loops.h"
 #include "scratch.h"
+#include "segmentation/loops.h"
 #include "thread_pool.h"
 
 namespace bedside::cpu {
@@ -16,7 +16,7 @@ void pack_bits(const ConstArray3& mask, std::uint8_t* out, bool* occupied, std::
     std::fill(occupied, occupied + frames, false);
     return;
   }
-  const Loops& loop = loops();
+  const SegmentationLoops& loop = segmentation_loops();
   const std::uint8_t* const from = static_cast<const std::uint8_t*>(mask.data);
   // Eight frames always fill whole bytes, whatever the size of one.
   const Index group = voxels % 8 == 0 ? 1 : 8;

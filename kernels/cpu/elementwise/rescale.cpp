@@ -1,16 +1,16 @@
-#include "bedside/rescale.h"
+#include "elementwise/rescale.h"
 
 #include <algorithm>
 
+#include "elementwise/loops.h"
 #include "layout.h"
-#include "loops.h"
 #include "thread_pool.h"
 
 namespace bedside::cpu {
 
 void rescale(const ConstArray3& src, const Array3& out, PerSlice slope, PerSlice intercept, float low, float high,
              float scale, float offset, int threads) {
-  const Loops& loop = loops();
+  const ElementwiseLoops& loop = elementwise_loops();
   const auto row = loop.rescale[static_cast<int>(src.type)];
   const bool per_slice = slope.stride != 0 || intercept.stride != 0;
   const RowWalk walk(src.shape, per_slice, out.stride, src.stride);

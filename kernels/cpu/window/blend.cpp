@@ -1,11 +1,13 @@
+#include "window/window.h"
+
 #include "layout.h"
-#include "loops.h"
 #include "thread_pool.h"
+#include "window/loops.h"
 
 namespace bedside::cpu {
 
 void argmax_blend(const ConstArray3& total, Index channel_stride, Index channels, const Array3& out, int threads) {
-  const Loops& loop = loops();
+  const WindowLoops& loop = window_loops();
   const float* const from = static_cast<const float*>(total.data);
   std::uint8_t* const to = static_cast<std::uint8_t*>(out.data);
   const RowWalk walk(out.shape, false, out.stride, total.stride);
@@ -21,7 +23,7 @@ void argmax_blend(const ConstArray3& total, Index channel_stride, Index channels
 
 void threshold_blend(const ConstArray3& total, Index channel_stride, Index channels, const ConstArray3& norm,
                      const Array3& out, float level, int threads) {
-  const Loops& loop = loops();
+  const WindowLoops& loop = window_loops();
   const float* const from = static_cast<const float*>(total.data);
   const float* const divisor = static_cast<const float*>(norm.data);
   std::uint8_t* const to = static_cast<std::uint8_t*>(out.data);

@@ -1,0 +1,113 @@
+// The resample kernels, bound: arguments checked with the GIL held, the work done without it.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <array>
+#include <cmath>
+#include <string>
+
+#include "../cpu/resample/resample.h"
+#include "bindings.h"
+#include "checks.h"
+
+namespace {
+
+namespace py = pybind11;
+using namespace bedside;
+using namespace bedside::bindings;
+using cpu::DType;
+
+constexpr double kFarthest = 1e280;
+
+// Whether a C++ value of the type can hold the number exactly.
+bool holds(DType type, double value) {
+  switch (type) {
+    case DType::u8:
+      return value == std::trunc(value) && value >= 0 && value <= 255;
+    case DType::i8:
+      return value == std::trunc(value) && value >= -128 && value <= 127;
+    case DType::u16:
+      return value == std::trunc(value) && value >= 0 && value <= 65535;
+    case DType::i16:
+      return value == std::trunc(value) && value >= -32768 && value <= 32767;
+    case DType::i32:
+      return value == std::trunc(value) && value >= -2147483648.0 && value <= 2147483647.0;
+    case DType::f32:
+      return true;
+  }
+  return false;
+}
+
+void resample(py::object src_, py::object out_, py::object matrix_, const std::string& mode, const std::string& padding,
+              double fill, int threads) {
+  const Argument src("src", src_), out("out", out_), matrix("matrix", matrix_);
+  check_dimensions(src, 3, "[z, y, x]");
+  check_dimensions(out, 3, "[z, y, x]");
+  if (mode != "linear" && mode != "nearest") {
+    throw py::value_error("'mode' must be 'linear' or 'nearest', got '" + mode + "'");
+  }
+  if (padding != "border" && padding != "constant") {
+    throw py::value_error("'padding' must be 'border' or 'constant', got '" + padding + "'");
+  }
+  const DType type = check_dtype(src, kStored);
+  const DType out_type = mode == "linear" ? check_dtype(out, {DType::f32}) : check_dtype(out, {DType::f32, type});
+  const cpu::ConstArray3 from = input(src, type);
+  const cpu::Array3 to = output(out, out_type);
+  check_apart(out, src);
+  if (matrix.array.ndim() != 2 || matrix.array.shape(0) != 3 || matrix.array.shape(1) != 4 ||
+      matrix.array.dtype().kind() != 'f' || matrix.array.itemsize() != 8) {
+    matrix.refuse("must be float64 of shape (3, 4), got " + matrix.dtype() + " " + matrix.shape());
+  }
+  const auto m = py::array_t<double, py::array::c_style | py::array::forcecast>::ensure(matrix.array);
+  if (!m) throw py::error_already_set();
+  std::array<double, 12> coefficients;
+  for (int i = 0; i < 12; ++i) {
+    coefficients[i] = m.data()[i];
+    // Within this, coordinates of any array stay finite: a sum of infinities would be NaN, which has no place.
+    if (!(std::abs(coefficients[i]) <= kFarthest)) matrix.refuse("must be finite and not above 1e280");
+  }
+  if (src.array.size() == 0 && out.array.size() != 0) src.refuse("is empty, so there is nothing to sample from");
+  for (int axis = 0; axis < 3; ++axis) {
+    if (from.shape[axis] > std::numeric_limits<std::int32_t>::max() - 4) src.refuse("has an axis that is too long");
+  }
+  if (!holds(out_type, fill)) {
+    throw py::value_error("'fill' must be a value of out's type (" + out.dtype() + "), got " + std::to_string(fill));
+  }
+  check_threads(threads);
+  py::gil_scoped_release release;
+  cpu::resample(from, to, coefficients.data(),
+                mode == "linear" ? cpu::Interpolation::linear : cpu::Interpolation::nearest,
+                padding == "border" ? Padding::border : Padding::constant, fill, threads);
+}
+
+}  // namespace
+
+void bind_resample(py::module_& m) {
+  m.def("resample", &resample, py::arg("src"), py::arg("out"), py::arg("matrix"), py::kw_only(),
+        py::arg("mode") = "linear", py::arg("padding") = "border", py::arg("fill") = 0.0, py::arg("threads") = 0,
+        R"(Resample a volume: ``out[i] = src at matrix @ (*i, 1)``.
+
+Coordinates are voxel-centre indices in array order, in double precision; values and weights are float32. A matrix of
+scalings, flips and permutations takes a faster path. ``linear`` blends the eight voxels around a coordinate; one of
+weight 0 is not looked at, so its NaN or infinity does not spread. ``nearest`` takes the nearest voxel, a tie to the
+even index (as torch.nn.functional.grid_sample).
+
+``border`` clamps coordinates to the source. ``constant`` gives every voxel outside the source the value ``fill``; near
+the edge it blends with the voxels inside (as grid_sample's "zeros" and scipy's "grid-constant").
+
+Parameters
+----------
+src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
+out : float32 [z', y', x'], or (nearest) float32 or src's dtype; any strides
+matrix : float64 (3, 4)
+mode : "linear" or "nearest"
+padding : "border" or "constant"
+fill : a value of out's dtype
+threads : at most so many; 0 is every core of the process's affinity mask
+
+Raises
+------
+ValueError
+    Wrong dtype or shape, matrix not finite or beyond 1e280, out overlaps src, src empty; the argument is named.
+)");
+}

@@ -1,0 +1,43 @@
+// Arrays in memory, as the kernels see them.
+#pragma once
+
+#include "bedside/host_device.h"
+
+namespace bedside::cpu {
+
+enum class DType { u8, i8, u16, i16, i32, f32 };
+inline constexpr int kDTypes = 6;
+
+// Three axes, strides in elements and of either sign.
+struct Array3 {
+  void* data;
+  DType type;
+  Index shape[3];
+  Index stride[3];
+};
+
+struct ConstArray3 {
+  const void* data;
+  DType type;
+  Index shape[3];
+  Index stride[3];
+};
+
+inline Index item_size(DType type) {
+  switch (type) {
+    case DType::u8:
+    case DType::i8:
+      return 1;
+    case DType::u16:
+    case DType::i16:
+      return 2;
+    default:
+      return 4;
+  }
+}
+
+inline Index magnitude(Index stride) {
+  return stride < 0 ? -stride : stride;
+}
+
+}  // namespace bedside::cpu
