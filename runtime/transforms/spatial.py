@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ..errors import BundleError, StudyRejected
-from . import geometry
+from . import geometry, resize
 from .arguments import Float32, NotLazy, Numbers, PerKey, Sizes, numbers
 from .registry import Transform, register
 from .state import Affine, Array, State, ValueMap, allocate, require_memory, resample
@@ -194,12 +194,10 @@ class Resized(Spatial):
             if len(sigma) not in (0, 1, state.rank):
                 raise BundleError(f"{self.name}: argument 'anti_aliasing_sigma' has {len(sigma)} values")
             spread = sigma * state.rank if len(sigma) == 1 else sigma
-            state.replace(geometry.smooth_before_shrinking(state.settle(), shape, spread or None))
-        state.trace.append(geometry.Scaled(state.shape, mode, align_corners))
-        matrix = geometry.scale_matrix(state.shape, shape, align_corners=align_corners)
-        state.replace(
-            geometry.interpolate(state.array, shape, mode, align_corners=align_corners, threads=state.threads)
-        )
+            state.replace(resize.smooth_before_shrinking(state.settle(), shape, spread or None))
+        state.trace.append(resize.Scaled(state.shape, mode, align_corners))
+        matrix = resize.scale_matrix(state.shape, shape, align_corners=align_corners)
+        state.replace(resize.interpolate(state.array, shape, mode, align_corners=align_corners, threads=state.threads))
         state.affine = state.affine @ matrix
 
 

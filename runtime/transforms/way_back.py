@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Interpolation, Resampled, Scaled, Window
+from .geometry import Interpolation, Resampled, Window
 from .online import discretise
 from .post import AsDiscreted, Pointwise, online_rule
+from .resize import Scaled
 from .state import Array, Inverse, allocate, slabs
 
 _CHUNK = 1 << 22
