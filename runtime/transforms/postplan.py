@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from ..bundle_schema import BundleMeta, NetworkDataFormat
 from ..errors import BundleError
 from .intensity import EnsureTyped
+from .morphology import Morphology
 from .online import OnlineRule
-from .post import Activationsd, AsDiscreted, Invertd, Morphology, Pointwise, online_rule
+from .post import Activationsd, AsDiscreted, Invertd, Pointwise, online_rule
 from .registry import Transform
 from .state import Array, Inverse
 from .way_back import NotSlabwise, Run, WayBack

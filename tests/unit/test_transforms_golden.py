@@ -13,8 +13,9 @@ from bedside.runtime.bundle_schema import Metadata
 from bedside.runtime.image import Frame, Image, Volume
 from bedside.runtime.transforms import plan
 from bedside.runtime.transforms.intensity import Intensity
+from bedside.runtime.transforms.morphology import Morphology
 from bedside.runtime.transforms.online import OnlineRule, discretise
-from bedside.runtime.transforms.post import Morphology, Pointwise
+from bedside.runtime.transforms.post import Pointwise
 from bedside.runtime.transforms.registry import parse
 from bedside.runtime.transforms.spatial import Spatial
 from bedside.runtime.transforms.state import State
