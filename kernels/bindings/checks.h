@@ -11,6 +11,7 @@
 #include <string>
 
 #include "../cpu/array.h"
+#include "bedside/store.h"
 
 namespace bedside::bindings {
 
@@ -19,6 +20,10 @@ namespace py = pybind11;
 // Types that pixels are stored in.
 inline constexpr std::initializer_list<cpu::DType> kStored = {cpu::DType::u8,  cpu::DType::i8,  cpu::DType::u16,
                                                               cpu::DType::i16, cpu::DType::i32, cpu::DType::f32};
+
+// Types that a network's input may have (bedside/store.h).
+inline constexpr std::initializer_list<cpu::DType> kNetworkInput = {cpu::DType::f32, cpu::DType::f16, cpu::DType::u8,
+                                                                    cpu::DType::i8,  cpu::DType::u16, cpu::DType::i16};
 
 // An argument with the name the user knows it by.
 struct Argument {
@@ -59,9 +64,10 @@ inline void check_shape(const Argument& a, std::initializer_list<Index> shape) {
 }
 
 inline cpu::DType check_dtype(const Argument& a, std::initializer_list<cpu::DType> allowed) {
-  static constexpr const char* kNames[cpu::kDTypes] = {"uint8", "int8", "uint16", "int16", "int32", "float32"};
-  static constexpr char kKinds[cpu::kDTypes] = {'u', 'i', 'u', 'i', 'i', 'f'};
-  static constexpr Index kSizes[cpu::kDTypes] = {1, 1, 2, 2, 4, 4};
+  static constexpr const char* kNames[cpu::kDTypes] = {"uint8", "int8",    "uint16", "int16",
+                                                       "int32", "float32", "float16"};
+  static constexpr char kKinds[cpu::kDTypes] = {'u', 'i', 'u', 'i', 'i', 'f', 'f'};
+  static constexpr Index kSizes[cpu::kDTypes] = {1, 1, 2, 2, 4, 4, 2};
   const py::dtype dtype = a.array.dtype();
   const bool native = dtype.byteorder() == '=' || dtype.byteorder() == '|';
   std::string names;
@@ -163,6 +169,23 @@ inline void check_threads(int threads) {
 
 inline void check_not_nan(const char* name, double value) {
   if (std::isnan(value)) throw py::value_error(std::string("'") + name + "' must not be NaN");
+}
+
+// How an output of integers holds real numbers; a float output must leave both at their defaults, 1 and 0.
+inline Quantization check_quantization(cpu::DType type, double quant_scale, long long zero_point) {
+  const bool floating = type == cpu::DType::f32 || type == cpu::DType::f16;
+  const bool is_signed = type == cpu::DType::i8 || type == cpu::DType::i16;
+  const int bits = static_cast<int>(8 * cpu::item_size(type));
+  const long long low = is_signed ? -(1LL << (bits - 1)) : 0, high = (1LL << (is_signed ? bits - 1 : bits)) - 1;
+  const float scale = static_cast<float>(quant_scale);
+  if (floating && quant_scale != 1) throw py::value_error("'quant_scale' is for an 'out' of integers");
+  if (floating && zero_point != 0) throw py::value_error("'zero_point' is for an 'out' of integers");
+  if (!(scale > 0) || std::isinf(scale)) throw py::value_error("'quant_scale' must be above 0 and finite");
+  if (!floating && (zero_point < low || zero_point > high)) {
+    throw py::value_error("'zero_point' must be " + std::to_string(low) + " to " + std::to_string(high) + ", got " +
+                          std::to_string(zero_point));
+  }
+  return {scale, static_cast<std::int32_t>(zero_point)};
 }
 
 }  // namespace bedside::bindings

@@ -5,8 +5,8 @@
 
 namespace bedside::cpu {
 
-enum class DType { u8, i8, u16, i16, i32, f32 };
-inline constexpr int kDTypes = 6;
+enum class DType { u8, i8, u16, i16, i32, f32, f16 };
+inline constexpr int kDTypes = 7;
 
 // Three axes, strides in elements and of either sign.
 struct Array3 {
@@ -30,6 +30,7 @@ inline Index item_size(DType type) {
       return 1;
     case DType::u16:
     case DType::i16:
+    case DType::f16:
       return 2;
     default:
       return 4;

@@ -31,6 +31,17 @@ void rescale_f32(const void* src_, Index src_stride, float* out, Index out_strid
   }
 }
 
+template <typename Out>
+void store_row(const float* __restrict from, void* to_, Index to_stride, Index n, const Quantization& q_) {
+  Out* __restrict to = static_cast<Out*>(to_);
+  const Quantization q = q_;
+  if (to_stride == 1) {
+    for (Index i = 0; i < n; ++i) to[i] = store<Out>(from[i], q);
+  } else {
+    for (Index i = 0; i < n; ++i) to[i * to_stride] = store<Out>(from[i], q);
+  }
+}
+
 constexpr ElementwiseLoops make_table() {
   ElementwiseLoops table{};
   const auto add = [&](DType type, auto row) { table.rescale[static_cast<int>(type)] = row; };
@@ -40,6 +51,12 @@ constexpr ElementwiseLoops make_table() {
   add(DType::i16, rescale<std::int16_t>);
   add(DType::i32, rescale<std::int32_t>);
   add(DType::f32, rescale_f32);
+  table.store[static_cast<int>(DType::f32)] = store_row<float>;
+  table.store[static_cast<int>(DType::f16)] = store_row<Half>;
+  table.store[static_cast<int>(DType::u8)] = store_row<std::uint8_t>;
+  table.store[static_cast<int>(DType::i8)] = store_row<std::int8_t>;
+  table.store[static_cast<int>(DType::u16)] = store_row<std::uint16_t>;
+  table.store[static_cast<int>(DType::i16)] = store_row<std::int16_t>;
   table.transpose = transpose;
   return table;
 }
