@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS := ort,bench,dev
-SOURCES := pyproject.toml CMakeLists.txt $(shell find runtime kernels backends models phantoms -type f -not -name '*.pyc' 2>/dev/null)
+SOURCES := pyproject.toml CMakeLists.txt $(shell find runtime kernels backends models phantoms benchmarks -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: demo test test-fast check-kernels lint format bench clean help
 
@@ -26,7 +26,7 @@ $(VENV)/installed: $(SOURCES) constraints.txt
 	@touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/python -m benchmarks.demo --out demo-out
+	$(BIN)/python -m bedside.benchmarks.demo --out demo-out
 
 test: lint
 	$(BIN)/python -m pytest
@@ -38,7 +38,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.h' '*.cu')
-	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p bedside.runtime -p bedside.kernels -p bedside.backends -p bedside.phantoms
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p bedside.runtime -p bedside.kernels -p bedside.backends -p bedside.phantoms -p bedside.benchmarks
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
@@ -46,7 +46,7 @@ format: $(VENV)/installed
 	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu')
 
 bench: $(VENV)/installed
-	$(BIN)/python -m benchmarks.all --json build/bench.json --readme README.md
+	$(BIN)/python -m bedside.benchmarks.all --json build/bench.json --readme README.md
 
 # The kernels' own tests in C++: every instruction set, sanitizers, aarch64 under qemu-user.
 check-kernels: $(VENV)/installed

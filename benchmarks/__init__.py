@@ -1,1 +1,1 @@
-"""Scenarios, comparisons with peers, the demonstration and its page; run from the repository root."""
+"""Comparisons with peers, the demonstration and its page; the code behind ``bedside bench``."""

@@ -1,4 +1,4 @@
-"""Every benchmark, one JSON file and the README's table: ``python -m benchmarks.all --json F --readme README.md``."""
+"""Every benchmark: ``python -m bedside.benchmarks.all --json F --readme README.md`` writes the JSON and the table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from . import decode, kernels, read_study, write_seg
-from .rows import document, markdown, write
+from .rows import document, headline, markdown, write
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 
@@ -40,13 +40,9 @@ def main(
         Console(stderr=True).print(f"{name} ...")
         found += list(rows)
     content = document(found)
-    host = content["environment"]
-    table = (
-        f"`make bench` on {host['processor']}, {host['cores']} cores, kernels for {host['kernels']}, "
-        f"{content['environment']['when'][:10]}; medians of {rounds} interleaved rounds.\n\n{markdown(content)}"
-    )
+    table = f"`make bench` on {headline(content)}; medians of {rounds} interleaved rounds.\n\n{markdown(content)}"
     typer.echo(table, nl=False)
-    write(json, found)
+    write(json, content)
     if readme is not None:
         readme.write_text(between_marks(readme.read_text(encoding="utf-8"), table), encoding="utf-8")
 

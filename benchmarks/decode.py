@@ -1,4 +1,4 @@
-"""Decoding a 512 x 512 slice in every transfer syntax beside named peers: ``python -m benchmarks.decode --json FILE``.
+"""Decoding a 512 x 512 slice in every transfer syntax beside named peers: ``python -m bedside.benchmarks.decode``.
 
 A few slices are decoded with the same number of threads by every candidate: ours is the decoder that the runtime chose,
 from the file to the volume as ``read_volume`` does it; the peers have the code stream in memory. These are the figures
@@ -172,8 +172,9 @@ def main(
     found = list(rows(rounds, threads))
     gdcm = import_module("gdcm").Version.GetVersion() if _has("gdcm") else "not installed"
     print(f"imagecodecs {imagecodecs.__version__}, gdcm {gdcm}")
-    print(markdown(document(found)), end="")
-    write(json, found)
+    content = document(found)
+    typer.echo(markdown(content), nl=False)
+    write(json, content)
 
 
 def _has(module: str) -> bool:

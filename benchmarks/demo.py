@@ -1,6 +1,6 @@
 """The demonstration: both shipped bundles on phantom studies, on every CPU backend, and one page that shows it all.
 
-``python -m benchmarks.demo --out demo-out`` from the repository root; `make demo` sets up what it needs.
+``python -m bedside.benchmarks.demo --out demo-out``; `make demo` sets up what it needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading an uncompressed CT series beside pydicom, dicomsdl and the bytes alone: ``python -m benchmarks.read_study``.
+"""Reading an uncompressed CT series beside its peers and the bytes alone: ``python -m bedside.benchmarks.read_study``.
 
 Every candidate goes from the folder's files to one array [z, y, x] in file order and reads geometry and rescale of
 every slice. The files are in the page cache. One interleaved run, so the ratios hold on a busy machine. The generated
@@ -161,8 +161,9 @@ def main(
 ) -> None:
     """Time the reading of a series beside its peers."""
     found = list(rows(rounds))
-    print(markdown(document(found)), end="")
-    write(json, found)
+    content = document(found)
+    typer.echo(markdown(content), nl=False)
+    write(json, content)
 
 
 if __name__ == "__main__":

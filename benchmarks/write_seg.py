@@ -1,4 +1,4 @@
-"""Writing a DICOM SEG beside highdicom, 300 slices of 512x512: ``python -m benchmarks.write_seg --json FILE``.
+"""Writing a DICOM SEG beside highdicom, 300 slices of 512x512: ``python -m bedside.benchmarks.write_seg --json FILE``.
 
 Both write the same frames, segments and references to a file on the same disk, and the pixel data of both are compared
 before anything is timed. highdicom spends its time on datasets: a nested pydicom item a frame, built, checked against
@@ -213,8 +213,9 @@ def main(
 ) -> None:
     """Time the writing of a SEG beside highdicom."""
     found = list(rows(rounds))
-    write(json, found)
-    typer.echo(markdown(document(found)), nl=False)
+    content = document(found)
+    typer.echo(markdown(content), nl=False)
+    write(json, content)
 
 
 if __name__ == "__main__":

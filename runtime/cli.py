@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 bundle_app = typer.Typer(help="Check, make and import model bundles.", no_args_is_help=True)
 study_app = typer.Typer(help="Look at a study before anything runs on it.", no_args_is_help=True)
+bench_app = typer.Typer(help="Measure this host beside the peers that are installed on it.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(study_app, name="study")
 
@@ -229,6 +231,24 @@ def bundle_import(
         console.write_json(report, json_file)
         if str(json_file) != "-":
             console.print_made(report)
+
+
+@bench_app.command("kernels")
+def bench_kernels(
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Threads of every candidate; 0 is every core.")] = 0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed rounds a candidate.")] = 5,
+    only: Annotated[str, typer.Option("--only", metavar="TEXT", help="Only work whose name contains this.")] = "",
+    json_file: JsonOption = None,
+) -> None:
+    """Time the kernels beside numpy, scipy, MONAI, OpenCV, SimpleITK and the machine's memcpy; takes some minutes."""
+    from bedside.benchmarks import kernels, rows
+
+    with _one_line_errors(json_file):
+        with console.progress_on_terminal() as progress:
+            content = kernels.bench(threads, rounds, only, progress)
+        console.write_json(content, json_file)
+        if str(json_file) != "-":
+            console.print_table(rows.headline(content), *rows.cells(content))
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("jinja2", reason="the page of the demonstration needs jinja2
 
 import typer
 
-from benchmarks.demo import main
+from bedside.benchmarks.demo import main
 
 CHROMIUM = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
