@@ -10,9 +10,12 @@ from ._cpu import (
     accumulate,
     active_isa,
     argmax_blend,
+    correlate,
     pack_bits,
     resample,
     rescale,
+    resize,
+    take,
     threshold_blend,
 )
 
@@ -20,8 +23,11 @@ __all__ = [
     "accumulate",
     "active_isa",
     "argmax_blend",
+    "correlate",
     "pack_bits",
     "resample",
     "rescale",
+    "resize",
+    "take",
     "threshold_blend",
 ]

@@ -27,6 +27,34 @@ def resample(
     fill: float = 0.0,
     threads: int = 0,
 ) -> None: ...
+def resize(
+    src: NDArray[Any],
+    out: NDArray[Any],
+    *,
+    mode: Literal["nearest", "linear", "cubic", "area", "coverage"] = "linear",
+    coordinates: Literal["half_pixel", "align_corners", "asymmetric"] = "half_pixel",
+    antialias: bool = False,
+    gray: bool = False,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    low: float = ...,
+    high: float = ...,
+    scale: float | NDArray[np.float32] = 1.0,
+    offset: float | NDArray[np.float32] = 0.0,
+    quant_scale: float = 1.0,
+    zero_point: int = 0,
+    threads: int = 0,
+) -> None: ...
+def take(
+    src: NDArray[Any],
+    out: NDArray[Any],
+    index: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]],
+    *,
+    threads: int = 0,
+) -> None: ...
+def correlate(
+    src: NDArray[Any], out: NDArray[np.float32], weights: NDArray[np.float32], axis: int, *, threads: int = 0
+) -> None: ...
 def accumulate(
     patch: NDArray[np.float32],
     weight: NDArray[np.float32],

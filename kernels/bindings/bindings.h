@@ -5,6 +5,7 @@
 
 void bind_elementwise(pybind11::module_& m);
 void bind_resample(pybind11::module_& m);
+void bind_resize(pybind11::module_& m);
 void bind_window(pybind11::module_& m);
 void bind_segmentation(pybind11::module_& m);
 void bind_dicom(pybind11::module_& m);

@@ -17,6 +17,7 @@ The numbers are the same with each.
 )");
   bind_elementwise(m);
   bind_resample(m);
+  bind_resize(m);
   bind_window(m);
   bind_segmentation(m);
   bind_dicom(m);
