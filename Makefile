@@ -46,7 +46,7 @@ format: $(VENV)/installed
 	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu')
 
 bench: $(VENV)/installed
-	$(BIN)/python -m bedside.benchmarks.all --json build/bench.json --readme README.md
+	BEDSIDE_SHARED_DATA=$${BEDSIDE_SHARED_DATA:-../shared/data} $(BIN)/python -m bedside.benchmarks.all --json build/bench.json --readme README.md
 
 # The kernels' own tests in C++: every instruction set, sanitizers, aarch64 under qemu-user.
 check-kernels: $(VENV)/installed

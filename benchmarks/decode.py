@@ -23,7 +23,8 @@ import typer
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.encaps import encapsulate
-from pydicom.pixels import get_decoder, get_encoder
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.encoders.base import get_encoder
 
 from bedside.runtime.study import load_study
 from bedside.runtime.study.pixels import read_volume
@@ -61,7 +62,7 @@ def _rle(pixels: Pixels) -> bytes:
     )
 
 
-SYNTAXES: dict[str, tuple[str, Callable[[Pixels], bytes], dict[str, Callable[[bytes], Any]]]] = {
+SYNTAXES: dict[str, tuple[uid.UID, Callable[[Pixels], bytes | bytearray], dict[str, Callable[[bytes], Any]]]] = {
     "RLE": (
         uid.RLELossless,
         _rle,
@@ -116,7 +117,7 @@ def rows(rounds: int, threads: int) -> Iterator[Row]:
 
 def _candidates(
     folder: Path,
-    syntax: str,
+    syntax: uid.UID,
     streams: list[bytes],
     others: dict[str, Callable[[bytes], Any]],
     pool: ThreadPoolExecutor,
@@ -133,7 +134,7 @@ def _candidates(
     }
     for other, call in others.items():
         found[other] = on_all(call, streams)
-    decoder = get_decoder(uid.UID(syntax))
+    decoder = get_decoder(syntax)
     for plugin in PLUGINS:
         if plugin not in decoder.available_plugins:
             continue
@@ -151,7 +152,7 @@ def _candidates(
     return found
 
 
-def _write(folder: Path, index: int, syntax: str, stream: bytes) -> pydicom.Dataset:
+def _write(folder: Path, index: int, syntax: uid.UID, stream: bytes) -> pydicom.Dataset:
     ds = _header(index)
     if syntax == uid.JPEGBaseline8Bit:
         ds.BitsAllocated, ds.BitsStored, ds.HighBit = 8, 8, 7

@@ -25,7 +25,8 @@ def data_uri(content: bytes, kind: str) -> str:
 def windowed(values: NDArray[Any], center: float, width: float) -> NDArray[np.uint8]:
     """Modality units to 0..255 through a linear window (DICOM PS3.3 C.11.2.1.2)."""
     scaled = (values.astype(np.float32) - (center - width / 2)) * (255.0 / width)
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.clip(scaled, 0, 255).astype(np.uint8)
+    return grey
 
 
 def jpeg(pixels: NDArray[np.uint8], size: tuple[int, int]) -> str:

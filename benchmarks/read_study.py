@@ -28,7 +28,8 @@ from bedside.runtime.study.pixels import read_volume
 from .rows import Row, absent, compare, document, interleaved, markdown, write
 
 SLICES, EDGE = 300, 512
-REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "ct-chest-60"
+REAL = Path(os.environ.get("BEDSIDE_SHARED_DATA", "no-such-folder")) / "ct-chest-60"
+"""A real chest CT, where the variable names a folder that has it."""
 
 Candidates = dict[str, Callable[[], object]]
 

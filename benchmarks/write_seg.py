@@ -48,7 +48,7 @@ def headers(folder: Path) -> list[Dataset]:
     empty = ChestPhantom(np.zeros((1, EDGE, EDGE), np.int16), affine, np.zeros((1, EDGE, EDGE), np.uint8), (), 0)
     (path,) = write_chest_ct(empty, folder)
     first = dcmread(path, stop_before_pixels=True)
-    series = []
+    series: list[Dataset] = []
     for z in range(SLICES):
         ds = copy.deepcopy(first)
         ds.SOPInstanceUID, ds.InstanceNumber = f"2.25.{10**9 + z}", z + 1
@@ -106,6 +106,7 @@ def report_input(series: list[Dataset], labels: NDArray[np.uint8]) -> ReportInpu
 
 def with_highdicom(data: ReportInput, series: list[Dataset], path: Path) -> None:
     """The same SEG by highdicom's constructor."""
+    assert data.findings.parts is not None
     algorithm = highdicom.AlgorithmIdentificationSequence(
         name="benchmark", version="1", family=Code("123110", "DCM", "Artificial Intelligence")
     )
