@@ -251,6 +251,24 @@ def bench_kernels(
             console.print_table(rows.headline(content), *rows.cells(content))
 
 
+@bench_app.command("path")
+def bench_path(
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Threads of every candidate; 0 is every core.")] = 0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed rounds a candidate.")] = 3,
+    slices: Annotated[int, typer.Option("--slices", min=40, help="Slices of the phantom CT, 1 mm each.")] = 300,
+    json_file: JsonOption = None,
+) -> None:
+    """Time everything around the network, DICOM files to DICOM SEG, beside pydicom, MONAI, scipy and highdicom."""
+    from bedside.benchmarks import rows, whole_path
+
+    with _one_line_errors(json_file):
+        with console.progress_on_terminal() as progress:
+            content = whole_path.bench(threads, rounds, slices, progress)
+        console.write_json(content, json_file)
+        if str(json_file) != "-":
+            console.print_table(rows.headline(content), *rows.cells(content))
+
+
 def main() -> None:
     """Entry point of the ``bedside`` program."""
     for stream in (sys.stdout, sys.stderr):

@@ -95,7 +95,7 @@ class _Read:
 def run(
     study: Study | Path | str,
     bundle: Bundle | Path | str,
-    device: str = DEFAULT_DEVICE,
+    device: str | Program = DEFAULT_DEVICE,
     *,
     out: Path | str | None = None,
     accept: Collection[str] = (),
@@ -115,7 +115,8 @@ def run(
     bundle
         A loaded bundle, its folder or zip, or the name of one that ships with bedside.
     device
-        Device string; nothing else runs in its place.
+        Device string; nothing else runs in its place. Or the bundle's network as a program that is open already, for
+        a caller that runs many studies; it is left open.
     out
         Folder for SEG, SR, key images and result.json; None writes nothing.
     accept
@@ -147,7 +148,7 @@ def run(
     if out == "":
         raise DeliveryError("the path of the folder for the results is empty", mend="name a folder with -o")
     if out is not None:
-        _require_deliverable(Path(out), device)
+        _require_deliverable(Path(out), device if isinstance(device, str) else device.device.id)
     if not isinstance(bundle, Bundle):
         with clock.stage("bundle"):
             bundle = load_bundle(bundle)
@@ -162,13 +163,16 @@ def run(
     job = _Job(study, bundle, series, selection, instance, threads, clock, progress)
     verdict = _verdict(job, accept) if instance is None else None
     with clock.stage("open"):
-        program = open_program(bundle.model_path, device, Options(threads=threads, in_flight=2))
+        program = device
+        if isinstance(program, str):
+            program = open_program(bundle.model_path, program, Options(threads=threads, in_flight=2))
     try:
         read = _read_planes(job, instance) if instance is not None else _read_volume(job, verdict)
         output = _infer(program, job, read.source)
         provenance = _provenance(program, job, verdict)
     finally:
-        program.close()
+        if program is not device:
+            program.close()
     with clock.stage("measure"):
         findings = find(output, read.source, bundle)
     header, unread = readable(read.header)
