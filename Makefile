@@ -12,7 +12,7 @@ help:
 	@echo 'make demo    run both bundles on phantom studies on every CPU backend; open demo-out/index.html'
 	@echo 'make test    lint, type check and every test'
 	@echo 'make bench   run the benchmarks and put their table into the README'
-	@echo 'make check-kernels  C++ tests of the kernels: instruction sets, sanitizers, aarch64'
+	@echo 'make check-kernels  the kernels alone: instruction sets, sanitizers, fuzz targets, aarch64, CUDA, a CPU without AVX'
 	@echo 'make format  apply the formatters'
 
 # Tests, demo and benchmarks run what a user would have: the package installed, not the work tree.
@@ -48,7 +48,7 @@ format: $(VENV)/installed
 bench: $(VENV)/installed
 	BEDSIDE_SHARED_DATA=$${BEDSIDE_SHARED_DATA:-../shared/data} $(BIN)/python -m bedside.benchmarks.all --json build/bench.json --readme README.md
 
-# The kernels' own tests in C++: every instruction set, sanitizers, aarch64 under qemu-user.
+# The kernels' own checks, a line each; scripts/check-kernels says which there are and runs them one by one.
 check-kernels: $(VENV)/installed
 	PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python scripts/check-kernels
 

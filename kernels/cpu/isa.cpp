@@ -1,6 +1,10 @@
 // Which build of the loops runs on this CPU.
 #include "isa.h"
 
+#if defined(BEDSIDE_X86_64_LEVELS)
+#include <cpuid.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
@@ -24,6 +28,19 @@ const char* level_name(Level level) {
 #endif
 }
 
+#if defined(BEDSIDE_X86_64_LEVELS)
+namespace {
+
+// Of x86-64-v3, what clang's __builtin_cpu_supports has no word for before version 17.
+bool has_f16c_movbe_lzcnt() {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || (c & bit_F16C) == 0 || (c & bit_MOVBE) == 0) return false;
+  return __get_cpuid(0x80000001u, &a, &b, &c, &d) != 0 && (c & bit_LZCNT) != 0;
+}
+
+}  // namespace
+#endif
+
 Levels available_levels() {
   Levels found{{}, 0};
 #if defined(BEDSIDE_X86_64_LEVELS)
@@ -31,8 +48,8 @@ Levels available_levels() {
   const bool v2 =
       __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") && __builtin_cpu_supports("popcnt");
   const bool v3 = v2 && __builtin_cpu_supports("avx") && __builtin_cpu_supports("avx2") &&
-                  __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("f16c") &&
-                  __builtin_cpu_supports("fma") && __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("movbe");
+                  __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma") &&
+                  has_f16c_movbe_lzcnt();
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");

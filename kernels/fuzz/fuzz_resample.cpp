@@ -1,0 +1,67 @@
+// resample: any shapes, strides and matrix a binding lets through: aligned, sheared, degenerate, far outside, up to
+// 1e280.
+#include "input.h"
+#include "resample/resample.h"
+
+using namespace bedside;
+using namespace bedside::cpu;
+using namespace bedside::cpu::fuzz;
+
+namespace {
+
+double fill_of(Input& in, DType type) {
+  switch (type) {
+    case DType::u8:
+      return in.byte();
+    case DType::i8:
+      return static_cast<std::int8_t>(in.byte());
+    case DType::u16:
+      return in.bits();
+    case DType::i16:
+      return static_cast<std::int16_t>(in.bits());
+    case DType::i32:
+      return static_cast<std::int32_t>(in.bits64());
+    default:
+      return in.number(true);
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  Input in(data, size);
+  const DType type = in.one_of(kTypes);
+  const Interpolation mode = in.flag() ? Interpolation::linear : Interpolation::nearest;
+  const Padding padding = in.flag() ? Padding::border : Padding::constant;
+  const DType out_type = mode == Interpolation::nearest && in.flag() ? type : DType::f32;
+  const std::vector<Index> from = {in.length(12), in.length(40), in.length(40)};
+  const std::vector<Index> to = {in.length(9), in.length(40), in.length(70)};
+  Noise noise(in);
+  Array src(in, type, from, false);
+  src.fill(noise);
+  if (src.count() == 0 && to[0] * to[1] * to[2] != 0) return 0;  // the binding refuses it
+
+  double matrix[12];
+  if (in.flag()) {  // near the source: a scaling of permuted axes and a little shear
+    const int shift = in.byte() % 3;
+    for (int row = 0; row < 3; ++row) {
+      for (int column = 0; column < 3; ++column) {
+        const bool main = column == (row + shift) % 3;
+        matrix[row * 4 + column] = main ? (in.byte() - 128) / 32.0 : in.flag() ? (in.byte() - 128) / 512.0 : 0.0;
+      }
+      matrix[row * 4 + 3] = (in.byte() - 64) / 4.0;
+    }
+  } else {
+    for (double& m : matrix) m = in.finite(1e280);
+  }
+  const double fill = fill_of(in, out_type);
+  Input again = in;
+  Array out(in, out_type, to, true), second(again, out_type, to, true);
+  Array* const outs[2] = {&out, &second};
+  on_two_levels(in, [&](int round, int threads) {
+    resample(src.source(), outs[round]->target(), matrix, mode, padding, fill, threads);
+  });
+  expect(out.contents() == second.contents(), "resample on another instruction set");
+  expect(out.gaps_untouched(), "resample: memory between the elements");
+  return 0;
+}
