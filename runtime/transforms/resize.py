@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from scipy import ndimage, special
+from numpy.typing import DTypeLike
+from scipy import special
+
+from bedside import kernels
 
 from .geometry import Interpolation
-from .state import Affine, Array, require_memory, resample
+from .state import KERNEL_DTYPES, Affine, Array, require_memory, resample
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +46,58 @@ def interpolate(array: Array, shape: tuple[int, ...], mode: str, *, align_corner
     source = array.shape[1:]
     if shape == source:
         return array
-    require_memory((array.shape[0], *shape), np.float32)
     if mode in ("nearest", "nearest-exact"):
-        for axis, (new, old) in enumerate(zip(shape, source, strict=True), start=1):
-            array = np.take(array, nearest_indices(old, new, exact=mode == "nearest-exact"), axis=axis)
-        return array
-    if mode == "area":
-        # Axis by axis in memory order: a transposed view would be gathered with a stride.
-        order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
-        inner = array.transpose(order)
-        for place, axis in enumerate(order):
-            if axis > 0:
-                inner = _area(inner, place, shape[axis - 1])
-        return inner.transpose(np.argsort(order))
-    return resample(
-        array,
-        scale_matrix(source, shape, align_corners=align_corners),
-        shape,
-        nearest=False,
-        border=True,
-        threads=threads,
-    )
+        exact = mode == "nearest-exact"
+        indices = [nearest_indices(old, new, exact=exact) for new, old in zip(shape, source, strict=True)]
+        return take(array, indices, threads=threads)
+    if array.dtype not in KERNEL_DTYPES:
+        array = array.astype(np.float32)
+    if mode == "linear" and len(shape) == 3:
+        # resample reads a volume's planes once, where resize would again and again.
+        matrix = scale_matrix(source, shape, align_corners=align_corners)
+        return resample(array, matrix, shape, nearest=False, border=True, threads=threads)
+    out = _beside(array, shape, np.float32)
+    kind: Literal["linear", "area"] = "linear" if mode == "linear" else "area"
+    coordinates: Literal["align_corners", "half_pixel"] = "align_corners" if align_corners else "half_pixel"
+    if len(shape) == 2:
+        pixels = np.moveaxis(array, 0, -1)[np.newaxis]
+        kernels.resize(pixels, out[np.newaxis], mode=kind, coordinates=coordinates, threads=threads)
+    else:
+        for channel, target in zip(array, out, strict=True):
+            kernels.resize(channel, target, mode=kind, coordinates=coordinates, threads=threads)
+    return out
+
+
+def take(array: Array, indices: Sequence[Array], *, threads: int) -> Array:
+    """Voxels of [C, spatial...] at the indices given for each spatial axis, in the array's own dtype."""
+    out = _beside(array, tuple(len(index) for index in indices), array.dtype)
+    index = tuple(np.ascontiguousarray(i, dtype=np.int32) for i in indices)
+    if len(index) == 2:
+        rows, columns = index
+        kernels.take(array, out, (np.arange(len(array), dtype=np.int32), rows, columns), threads=threads)
+    else:
+        first, second, third = index
+        for channel, target in zip(array, out, strict=True):
+            kernels.take(channel, target, (first, second, third), threads=threads)
+    return out
+
+
+def _beside(array: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """An uninitialised [C, *shape], channel by channel, with the spatial axes in the memory order of ``array``.
+
+    Read and written in one order, a transposed view costs no more than its base.
+    """
+    require_memory((array.shape[0], *shape), dtype)
+    order = [0, *sorted(range(1, array.ndim), key=lambda axis: -abs(array.strides[axis]))]
+    full = (array.shape[0], *shape)
+    return np.empty([full[axis] for axis in order], dtype).transpose(np.argsort(order))
 
 
 def nearest_indices(old: int, new: int, *, exact: bool) -> np.ndarray:
     """Source index of each target index: floor(i * old / new) in float32, with ``exact`` of the voxel centre."""
     scale = np.float32(old) / np.float32(new)
     index = np.arange(new, dtype=np.float32) + np.float32(0.5 if exact else 0.0)
-    found: Array = np.minimum(np.floor(index * scale).astype(np.intp), old - 1)
+    found: Array = np.minimum(np.floor(index * scale).astype(np.int32), old - 1)
     return found
 
 
@@ -85,23 +113,9 @@ def scale_matrix(old: Sequence[int], new: Sequence[int], *, align_corners: bool)
     return matrix
 
 
-def _area(array: Array, axis: int, new: int) -> Array:
-    """Means over [floor(i * old / new), ceil((i + 1) * old / new)) along one axis (adaptive average pooling)."""
-    old = array.shape[axis]
-    if new == old:
-        return array
-    index = np.arange(new)
-    first, last = index * old // new, -(-(index + 1) * old // new)
-    count = (last - first).reshape((-1,) + (1,) * (array.ndim - axis - 1))
-    total: Array = np.take(array, first, axis=axis).astype(np.float32)
-    for step in range(1, int((last - first).max())):
-        more = np.take(array, np.minimum(first + step, old - 1), axis=axis)
-        np.add(total, more, out=total, where=count > step)
-    total /= count.astype(np.float32)
-    return total
-
-
-def smooth_before_shrinking(array: Array, shape: Sequence[int], sigma: Sequence[float] | None) -> Array:
+def smooth_before_shrinking(
+    array: Array, shape: Sequence[int], sigma: Sequence[float] | None, *, threads: int
+) -> Array:
     """Resize's anti-aliasing: a Gaussian along each axis that shrinks, sigma (factor - 1) / 2 unless given.
 
     The kernel is the Gaussian integrated over each voxel and cut at 4 sigma; outside the image is 0
@@ -114,6 +128,16 @@ def smooth_before_shrinking(array: Array, shape: Sequence[int], sigma: Sequence[
             tail = int(max(width * 4.0, 0.5) + 0.5)
             at = np.arange(-tail, tail + 1) / (np.sqrt(2.0) * width)
             half = 0.5 / (np.sqrt(2.0) * width)
-            weights = 0.5 * (special.erf(at + half) - special.erf(at - half))
-            array = ndimage.correlate1d(array, weights, axis=axis, mode="constant", output=np.float32)
+            weights = (0.5 * (special.erf(at + half) - special.erf(at - half))).astype(np.float32)
+            array = _correlated(array, weights, axis, threads)
     return array
+
+
+def _correlated(array: Array, weights: Array, axis: int, threads: int) -> Array:
+    out = _beside(array, array.shape[1:], np.float32)
+    if array.ndim == 3:
+        kernels.correlate(array, out, weights, axis, threads=threads)
+    else:
+        for channel, target in zip(array, out, strict=True):
+            kernels.correlate(channel, target, weights, axis - 1, threads=threads)
+    return out

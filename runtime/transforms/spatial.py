@@ -15,7 +15,7 @@ from ..errors import BundleError, StudyRejected
 from . import geometry, resize
 from .arguments import Float32, NotLazy, Numbers, PerKey, Sizes, numbers
 from .registry import Transform, register
-from .state import Affine, Array, State, ValueMap, allocate, require_memory, resample
+from .state import Affine, Array, State, ValueMap, allocate, resample
 
 
 class Spatial(Transform):
@@ -194,7 +194,7 @@ class Resized(Spatial):
             if len(sigma) not in (0, 1, state.rank):
                 raise BundleError(f"{self.name}: argument 'anti_aliasing_sigma' has {len(sigma)} values")
             spread = sigma * state.rank if len(sigma) == 1 else sigma
-            state.replace(resize.smooth_before_shrinking(state.settle(), shape, spread or None))
+            state.replace(resize.smooth_before_shrinking(state.settle(), shape, spread or None, threads=state.threads))
         state.trace.append(resize.Scaled(state.shape, mode, align_corners))
         matrix = resize.scale_matrix(state.shape, shape, align_corners=align_corners)
         state.replace(resize.interpolate(state.array, shape, mode, align_corners=align_corners, threads=state.threads))
@@ -240,8 +240,11 @@ class Padding(Spatial):
                 state.replace(out)
             else:
                 mode: Any = _PAD_MODES.get(self.mode, self.mode)
-                require_memory((state.array.shape[0], *window.shape), state.array.dtype)
-                state.replace(np.pad(state.array, ((0, 0), *window.outside), mode=mode))
+                indices = [
+                    np.pad(np.arange(size, dtype=np.int32), outside, mode=mode)
+                    for size, outside in zip(state.shape, window.outside, strict=True)
+                ]
+                state.replace(resize.take(state.array, indices, threads=state.threads))
         state.trace.append(window)
         state.affine = _move(state.affine, start)
 
