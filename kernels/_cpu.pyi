@@ -1,5 +1,6 @@
 """Types of the compiled module; what the functions do stands in their docstrings."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -73,6 +74,24 @@ def threshold_blend(
 def pack_bits(
     mask: NDArray[np.uint8], out: NDArray[np.uint8], label: int, *, threads: int = 0
 ) -> NDArray[np.bool_]: ...
+def minmax(src: NDArray[Any], *, threads: int = 0) -> tuple[float, float, int, int]: ...
+def moments(src: NDArray[Any], *, nonzero: bool = False, threads: int = 0) -> tuple[int, float, float]: ...
+def histogram(src: NDArray[Any], *, threads: int = 0) -> NDArray[np.int64]: ...
+def percentiles(
+    src: NDArray[Any], percents: Sequence[float], *, nonzero: bool = False, threads: int = 0
+) -> NDArray[np.float64]: ...
+def bounding_box(
+    src: NDArray[Any], *, above: float | None = None, equal: float | None = None, threads: int = 0
+) -> tuple[slice, ...] | None: ...
+def standardise(
+    src: NDArray[Any],
+    out: NDArray[np.float32],
+    *,
+    mean: float,
+    deviation: float,
+    nonzero: bool = False,
+    threads: int = 0,
+) -> None: ...
 def active_isa() -> str: ...
 
 class WantedTags:

@@ -20,5 +20,6 @@ The numbers are the same with each.
   bind_resize(m);
   bind_window(m);
   bind_segmentation(m);
+  bind_statistics(m);
   bind_dicom(m);
 }
