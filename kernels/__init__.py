@@ -7,14 +7,20 @@ process's affinity mask). A wrong argument is a ValueError that names it.
 from __future__ import annotations
 
 from ._cpu import (
+    Components,
     accumulate,
     active_isa,
     argmax_blend,
     bounding_box,
+    connected_components,
     correlate,
+    draw_outline,
+    fill_holes,
     histogram,
+    keep_largest,
     minmax,
     moments,
+    nms,
     pack_bits,
     percentiles,
     resample,
@@ -26,14 +32,20 @@ from ._cpu import (
 )
 
 __all__ = [
+    "Components",
     "accumulate",
     "active_isa",
     "argmax_blend",
     "bounding_box",
+    "connected_components",
     "correlate",
+    "draw_outline",
+    "fill_holes",
     "histogram",
+    "keep_largest",
     "minmax",
     "moments",
+    "nms",
     "pack_bits",
     "percentiles",
     "resample",

@@ -92,6 +92,88 @@ def standardise(
     nonzero: bool = False,
     threads: int = 0,
 ) -> None: ...
+def connected_components(
+    src: NDArray[np.uint8],
+    out: NDArray[Any],
+    *,
+    connectivity: int,
+    groups: NDArray[np.uint8] | None = None,
+    threads: int = 0,
+) -> int: ...
+def keep_largest(
+    labels: NDArray[np.uint8],
+    *,
+    connectivity: int,
+    groups: NDArray[np.uint8] | None = None,
+    count: int = 1,
+    threads: int = 0,
+) -> None: ...
+def fill_holes(
+    labels: NDArray[np.uint8], of: NDArray[np.uint8], *, connectivity: int, threads: int = 0
+) -> None: ...
+def draw_outline(
+    slice: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
+    *,
+    groups: NDArray[np.uint8],
+    rows: NDArray[np.int32],
+    columns: NDArray[np.int32],
+    color: tuple[int, int, int],
+    width: int,
+    threads: int = 0,
+) -> None: ...
+def nms(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    out: NDArray[np.int64],
+    *,
+    threshold: float,
+    most: int | None = None,
+    threads: int = 0,
+) -> int: ...
+
+class Components:
+    def __init__(
+        self,
+        src: NDArray[np.uint8],
+        *,
+        connectivity: int | None,
+        groups: NDArray[np.uint8] | None = None,
+        channels: bool = False,
+        threads: int = 0,
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def label(self) -> NDArray[np.uint8]: ...
+    @property
+    def voxels(self) -> NDArray[np.int64]: ...
+    @property
+    def sums(self) -> NDArray[np.int64]: ...
+    @property
+    def box(self) -> NDArray[np.int32]: ...
+    @property
+    def key_slice(self) -> NDArray[np.int32]: ...
+    @property
+    def key_area(self) -> NDArray[np.int64]: ...
+    def select(self, numbers: NDArray[np.uint32], *, threads: int = 0) -> Components: ...
+    def paint(
+        self, out: NDArray[Any], values: NDArray[np.uint32] | None = None, *, clear: bool = True, threads: int = 0
+    ) -> None: ...
+    def statistics(
+        self,
+        stored: NDArray[Any],
+        *,
+        slope: float | NDArray[np.float32] = 1.0,
+        intercept: float | NDArray[np.float32] = 0.0,
+        padding: float | None = None,
+        threads: int = 0,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
+    def longest_diameters(
+        self, pixel: NDArray[np.float64], *, slices: NDArray[np.int32] | None = None, threads: int = 0
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.int32]]: ...
+
 def active_isa() -> str: ...
 
 class WantedTags:

@@ -9,4 +9,5 @@ void bind_resize(pybind11::module_& m);
 void bind_window(pybind11::module_& m);
 void bind_segmentation(pybind11::module_& m);
 void bind_statistics(pybind11::module_& m);
+void bind_components(pybind11::module_& m);
 void bind_dicom(pybind11::module_& m);

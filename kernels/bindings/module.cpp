@@ -21,5 +21,6 @@ The numbers are the same with each.
   bind_window(m);
   bind_segmentation(m);
   bind_statistics(m);
+  bind_components(m);
   bind_dicom(m);
 }
