@@ -108,9 +108,7 @@ def keep_largest(
     count: int = 1,
     threads: int = 0,
 ) -> None: ...
-def fill_holes(
-    labels: NDArray[np.uint8], of: NDArray[np.uint8], *, connectivity: int, threads: int = 0
-) -> None: ...
+def fill_holes(labels: NDArray[np.uint8], of: NDArray[np.uint8], *, connectivity: int, threads: int = 0) -> None: ...
 def draw_outline(
     slice: NDArray[np.uint8],
     picture: NDArray[np.uint8],

@@ -27,7 +27,9 @@ def structure(connectivity: int) -> NDArray[np.bool_]:
 def crowded(shape: tuple[int, ...], seed: int, labels: int = 3) -> NDArray[np.uint8]:
     """Few to many labelled voxels, alone and in boxes."""
     rng = np.random.default_rng(seed)
-    array = (rng.integers(1, labels + 1, shape) * (rng.random(shape) < rng.choice([0, 0.1, 0.3, 0.6, 1]))).astype(np.uint8)
+    array = (rng.integers(1, labels + 1, shape) * (rng.random(shape) < rng.choice([0, 0.1, 0.3, 0.6, 1]))).astype(
+        np.uint8
+    )
     for _ in range(int(rng.integers(0, 4))):
         corner = [int(rng.integers(0, n + 1)) for n in shape]
         array[tuple(slice(c, c + int(rng.integers(1, 7))) for c in corner)] = rng.integers(0, labels + 1)
@@ -66,7 +68,9 @@ def test_components_are_those_of_scipy(shape, seed, in_layout, many, wide, dtype
     assert connected_components(src, out, connectivity=connectivity, threads=threads) == count
     np.testing.assert_array_equal(out, expected)
     together, expected_count = ndimage.label(src, structure(connectivity))
-    assert connected_components(src, out, connectivity=connectivity, groups=FOREGROUND, threads=threads) == expected_count
+    assert (
+        connected_components(src, out, connectivity=connectivity, groups=FOREGROUND, threads=threads) == expected_count
+    )
     np.testing.assert_array_equal(out, together)
     np.testing.assert_array_equal(src, before)
 
