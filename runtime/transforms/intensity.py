@@ -5,21 +5,20 @@ Linear maps and clips stay pending in the state and end up in one pass of the re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from bedside import kernels
+
 from ..errors import BundleError
+from . import statistics
 from .arguments import Float32, Numbers, PerKey, numbers
 from .registry import Transform, register
-from .state import Array, State, ValueMap, slabs
-
-_BLOCK = 1 << 22
-"""Values a block where sums are taken in float64: 32 MB of temporaries."""
-_COUNTED = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16"))
-"""Types with so few values that counting them is faster than sorting them out."""
+from .state import Array, State, ValueMap, allocate, as_3d
 
 
 class Intensity(Transform):
@@ -130,14 +129,25 @@ def scale_range(values: ValueMap, a_min: float, a_max: float, b_min: float | Non
         return values.linear(1.0, (b_min or 0.0) - a_min)
     span, base = (b_max - b_min, b_min) if b_min is not None and b_max is not None else (1.0, 0.0)
     slope = span / (a_max - a_min)
-    return values.linear(slope, base - a_min * slope)
+    mapped = values.linear(slope, base - a_min * slope)
+    if values.clips or values.scale != 1.0 or values.offset != 0.0 or values.slope == 0.0:
+        return mapped
+    # The kernel rounds the product to float32. With the rounded product of a_min in the intercept a_min becomes b_min
+    # and nothing beside it: an image's background often lies there, and CropForegroundd looks for what is above 0.
+    start = np.float32((a_min - values.intercept) / values.slope) * np.float32(mapped.slope)
+    return replace(mapped, intercept=base - float(start))
+
+
+def clipped(values: ValueMap, low: float | None, high: float | None) -> ValueMap:
+    """The map, then a clip; None leaves that side open. Only where the map has no clip yet."""
+    return values.clip(-np.inf if low is None else low, np.inf if high is None else high)
 
 
 def clip_values(state: State, low: float | None, high: float | None) -> None:
     """Clip; None leaves that side open."""
     if state.values.clips:
         state.settle()
-    state.values = state.values.clip(-np.inf if low is None else low, np.inf if high is None else high)
+    state.values = clipped(state.values, low, high)
 
 
 @register("preprocessing")
@@ -171,21 +181,23 @@ class ScaleIntensityd(Intensity):
         if self.minv is None and self.maxv is None:
             state.values = state.values.linear(1.0 + (self.factor or 0.0), 0.0)
             return
-        array = state.settle()
-        state.replace(_per_channel(array, self.channel_wise, self._rescale))
+        if state.values.clips or not statistics.countable(state):
+            state.settle()
+        parts = _parts(state, self.channel_wise)
+        map_parts(state, [self._map(state, part) for part in parts])
 
-    def _rescale(self, array: Array) -> Array:
-        low, high = float(array.min()), float(array.max())
-        if low == high:
-            return array * np.float32(1.0 if self.minv is None else self.minv)
+    def _map(self, state: State, array: Array) -> ValueMap:
+        low, high = statistics.minmax(array, state.threads)
+        values = state.values
+        if low == high or values.slope * values.scale == 0:
+            return values.linear(1.0 if self.minv is None else self.minv, 0.0)
         span, base = (
             (self.maxv - self.minv, self.minv) if self.minv is not None and self.maxv is not None else (1.0, 0.0)
         )
-        out: Array = np.subtract(array, np.float32(low))
-        out /= np.float32(high - low)
-        out *= np.float32(span)
-        out += np.float32(base)
-        return out
+        # Where a stored value lies between the least and the greatest does not depend on slope and intercept. The
+        # difference comes first, so that the least value becomes minv and nothing else.
+        sign, start = (1.0, low) if statistics.rises(values) else (-1.0, high)
+        return ValueMap(sign, -sign * start, scale=span / (high - low), offset=base)
 
 
 @register("preprocessing")
@@ -211,38 +223,22 @@ class ScaleIntensityRangePercentilesd(Intensity):
         return self
 
     def apply(self, state: State) -> None:
-        ranges = self._ranges(state)
-        array = state.settle()
-        if not self.channel_wise:
-            state.replace(self._rescale(array, ranges[0], state.threads))
-            return
-        out = np.empty(array.shape, np.float32)
-        for channel, (source, values) in enumerate(zip(array, ranges, strict=True)):
-            out[channel] = self._rescale(source[np.newaxis], values, state.threads)[0]
-        state.replace(out)
-
-    def _ranges(self, state: State) -> list[tuple[float, float]]:
-        """The two percentiles of the values, of each channel or of all."""
+        if not statistics.countable(state) or not statistics.rises(state.values):
+            state.settle()
         percents = (self.lower, self.upper)
-        parts = list(state.array[:, np.newaxis]) if self.channel_wise else [state.array]
-        if state.array.dtype in _COUNTED and state.values.slope * state.values.scale > 0:
-            return [_counted_percentiles(part, state.values, percents) for part in parts]
-        array = state.settle()
-        parts = list(array[:, np.newaxis]) if self.channel_wise else [array]
-        return [tuple(float(v) for v in np.percentile(part, percents)) for part in parts]  # type: ignore[misc]
-
-    def _rescale(self, array: Array, values: tuple[float, float], threads: int) -> Array:
-        low, high = values
+        ranges = [statistics.percentiles(state, part, percents) for part in _parts(state, self.channel_wise)]
         b_min, b_max = self.b_min, self.b_max
         if self.relative:
             assert b_min is not None and b_max is not None
             span = b_max - b_min
             b_min, b_max = span * self.lower / 100.0 + b_min, span * self.upper / 100.0 + b_min
-        state = State(array, np.eye(array.ndim), threads=threads)
-        state.values = scale_range(state.values, low, high, b_min, b_max)
-        if self.clip and low != high:
-            clip_values(state, b_min, b_max)
-        return state.rendered()
+        if self.clip and state.values.clips:
+            state.settle()
+        maps = []
+        for low, high in ranges:
+            values = scale_range(state.values, low, high, b_min, b_max)
+            maps.append(clipped(values, b_min, b_max) if self.clip and low != high else values)
+        map_parts(state, maps)
 
 
 @register("preprocessing")
@@ -267,76 +263,76 @@ class NormalizeIntensityd(Intensity):
         return self
 
     def apply(self, state: State) -> None:
-        array = state.settle()
         for name in ("subtrahend", "divisor"):
             value = getattr(self, name)
-            if isinstance(value, tuple) and len(value) != len(array):
-                raise BundleError(f"{self.name}: {name} has {len(value)} values, the image has {len(array)} channels")
-        if not self.channel_wise:
-            state.replace(self._normalise(array, numbers(self.subtrahend), numbers(self.divisor)))
+            if isinstance(value, tuple) and len(value) != len(state.array):
+                raise BundleError(
+                    f"{self.name}: {name} has {len(value)} values, the image has {len(state.array)} channels"
+                )
+        if self.nonzero:
+            self._apply_nonzero(state)
             return
-        out = np.empty(array.shape, np.float32)
-        for index, channel in enumerate(array):
-            out[index] = self._normalise(
-                channel, numbers(self.subtrahend)[index : index + 1], numbers(self.divisor)[index : index + 1]
-            )
+        if not statistics.countable(state):
+            state.settle()
+        maps = []
+        for index, part in enumerate(_parts(state, self.channel_wise)):
+            subtrahend, divisor = self._given(index)
+            if subtrahend is None or divisor is None:
+                mean, deviation = statistics.moments(state, part)
+                subtrahend = mean if subtrahend is None else subtrahend
+                divisor = deviation if divisor is None else divisor
+            maps.append(state.values.less_mean(subtrahend, divisor or 1.0))
+        map_parts(state, maps)
+
+    def _apply_nonzero(self, state: State) -> None:
+        """What is zero depends on the map, which is carried out first."""
+        if not state.values.is_identity or not statistics.countable(state):
+            state.settle()
+        array = state.array
+        out = array if state.owned and array.dtype == np.float32 else allocate(array.shape, np.float32)
+        targets = _split(out, self.channel_wise)
+        for index, (part, target) in enumerate(zip(_parts(state, self.channel_wise), targets, strict=True)):
+            subtrahend, divisor = self._given(index)
+            if subtrahend is None or divisor is None:
+                count, mean, deviation = kernels.moments(part, nonzero=True, threads=state.threads)
+                mean, deviation = (mean, deviation) if count else (0.0, 1.0)
+                subtrahend = mean if subtrahend is None else subtrahend
+                divisor = deviation if divisor is None else divisor
+            for source, channel in zip(part, target, strict=True):
+                kernels.standardise(
+                    as_3d(source),
+                    as_3d(channel),
+                    mean=subtrahend,
+                    deviation=divisor or 1.0,
+                    nonzero=True,
+                    threads=state.threads,
+                )
         state.replace(out)
 
-    def _normalise(self, array: Array, subtrahend: tuple[float, ...], divisor: tuple[float, ...]) -> Array:
-        where = array != 0 if self.nonzero else None
-        if where is not None and not where.any():
-            return array.copy()
-        mean = deviation = 0.0
-        if not subtrahend or not divisor:
-            mean, deviation = _moments(array if where is None else array[where])
-        shift = np.float32(subtrahend[0] if subtrahend else mean)
-        scale = np.float32((divisor[0] if divisor else deviation) or 1.0)
-        out: Array = np.subtract(array, shift, dtype=np.float32)
-        out /= scale
-        if where is not None:
-            np.copyto(out, array, where=~where)
-        return out
+    def _given(self, index: int) -> tuple[float | None, float | None]:
+        """Subtrahend and divisor of a channel, or of all."""
+        subtrahend, divisor = numbers(self.subtrahend), numbers(self.divisor)
+        return subtrahend[index] if subtrahend else None, divisor[index] if divisor else None
 
 
-def _per_channel(array: Array, channel_wise: bool, change: Callable[[Array], Array]) -> Array:
-    if not channel_wise:
-        return change(array)
-    out = np.empty(array.shape, np.float32)
-    for source, target in zip(array, out, strict=True):
-        target[...] = change(source[np.newaxis])[0]
-    return out
+def _split(array: Array, channel_wise: bool) -> Sequence[Array]:
+    """Each channel [1, spatial...], or all together."""
+    return [array[index : index + 1] for index in range(len(array))] if channel_wise else [array]
 
 
-def _counted_percentiles(array: Array, values: ValueMap, percents: tuple[float, float]) -> tuple[float, float]:
-    """What numpy.percentile says of the mapped values, from counts of the stored ones; the map must not fall."""
-    least = int(array.min())
-    counts = np.zeros(int(array.max()) - least + 1, np.int64)
-    in_memory = array.transpose(sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis])))
-    in_memory = in_memory.reshape(-1, in_memory.shape[-1])
-    for part in slabs(in_memory.shape, _BLOCK):
-        block = in_memory[part].astype(np.intp)
-        block -= least
-        counts += np.bincount(block.ravel(), minlength=len(counts))
-    ends = np.cumsum(counts)
-    at = (array.size - 1) * (np.array(percents) / 100)
-    below = np.floor(at).astype(np.int64)
-    place = np.stack([below, np.minimum(below + 1, array.size - 1)])
-    stored = (np.searchsorted(ends, place, side="right") + least).astype(array.dtype)
-    low, high = State(stored[np.newaxis], np.eye(3), values).rendered()[0]
-    # As numpy does it: from the nearer end, the difference in float32.
-    share, step = at - below, high - low
-    found = np.where(share >= 0.5, high - step * (1 - share), low + step * share)
-    return float(found[0]), float(found[1])
+def _parts(state: State, channel_wise: bool) -> Sequence[Array]:
+    return _split(state.array, channel_wise)
 
 
-def _moments(array: Array) -> tuple[float, float]:
-    """Mean and population standard deviation, summed in float64 block by block."""
-    flat = array.reshape(-1)
-    blocks = [flat[at : at + _BLOCK] for at in range(0, flat.size, _BLOCK)]
-    mean = float(sum(np.sum(block, dtype=np.float64) for block in blocks)) / flat.size
-    square = 0.0
-    for block in blocks:
-        centred = block.astype(np.float64)
-        centred -= mean
-        square += float(np.dot(centred, centred))
-    return mean, float(np.sqrt(square / flat.size))
+def map_parts(state: State, maps: Sequence[ValueMap]) -> None:
+    """Go on with these maps, one for all channels or one each; only where they differ are they carried out."""
+    if all(values == maps[0] for values in maps):
+        state.values = maps[0]
+        return
+    in_place = state.owned and state.array.dtype == np.float32
+    out = state.array if in_place else allocate(state.array.shape, np.float32)
+    for index, values in enumerate(maps):
+        part = slice(index, index + 1)
+        State(state.array[part], state.affine, values, threads=state.threads).rendered(out[part])
+    state.values = ValueMap()
+    state.replace(out)

@@ -11,11 +11,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from bedside import kernels
+
 from ..errors import BundleError, StudyRejected
 from . import geometry, resize
 from .arguments import Float32, NotLazy, Numbers, PerKey, Sizes, numbers
 from .registry import Transform, register
-from .state import Affine, Array, State, ValueMap, allocate, resample
+from .state import Affine, State, ValueMap, allocate, resample
+from .statistics import greatest_not_above
 
 
 class Spatial(Transform):
@@ -320,35 +323,43 @@ class CropForegroundd(Padding):
         return value
 
     def apply(self, state: State) -> None:
-        array = state.settle()
-        if self.channel_indices is not None:
-            picked = (self.channel_indices,) if isinstance(self.channel_indices, int) else self.channel_indices
-            try:
-                array = array[list(picked)]
-            except IndexError:
-                raise BundleError(
-                    f"{self.name}: channel_indices {list(picked)} do not exist, the image has {len(array)} channels"
-                ) from None
-        foreground: Array = np.greater(array[0], 0)
-        for channel in array[1:]:
-            foreground |= channel > 0
+        box = self._foreground(state)
+        if box is None:
+            raise StudyRejected("no voxel is above 0 after intensity scaling, so CropForegroundd finds no foreground")
         margin = self._per_axis("margin", self.margin, state.rank)
         divisor = self._per_axis("k_divisible", self.k_divisible, state.rank)
         start, shape = [], []
-        for axis, (size, extra, k) in enumerate(zip(state.shape, margin, divisor, strict=True)):
-            others = tuple(other for other in range(state.rank) if other != axis)
-            hit = np.flatnonzero(foreground.any(axis=others))
-            if not hit.size:
-                raise StudyRejected(
-                    "no voxel is above 0 after intensity scaling, so CropForegroundd finds no foreground"
-                )
-            first, last = int(hit[0]) - extra, int(hit[-1]) + extra + 1
+        for (begin, end), size, extra, k in zip(box, state.shape, margin, divisor, strict=True):
+            first, last = begin - extra, end + extra
             if self.allow_smaller:
                 first, last = max(first, 0), min(last, size)
             length = -(-(last - first) // k) * k if k > 0 else last - first
             start.append(first - (length - (last - first)) // 2)
             shape.append(length)
         self.cut(state, start, shape)
+
+    def _foreground(self, state: State) -> list[tuple[int, int]] | None:
+        """The box around what is above 0 in any of the channels: begin and end along each axis."""
+        above = greatest_not_above(0.0, state)
+        if above is None:
+            state.settle()
+            above = 0.0
+        picked = self.channel_indices
+        if picked is None:
+            picked = tuple(range(len(state.array)))
+        elif isinstance(picked, int):
+            picked = (picked,)
+        try:
+            channels = [state.array[index] for index in picked]
+        except IndexError:
+            raise BundleError(
+                f"{self.name}: channel_indices {list(picked)} do not exist, the image has {len(state.array)} channels"
+            ) from None
+        boxes = [kernels.bounding_box(channel, above=above, threads=state.threads) for channel in channels]
+        found = [box for box in boxes if box is not None]
+        if not found:
+            return None
+        return [(min(s.start for s in axis), max(s.stop for s in axis)) for axis in zip(*found, strict=True)]
 
     def _per_axis(self, argument: str, value: Sizes, rank: int) -> tuple[int, ...]:
         values = (value,) * rank if isinstance(value, int) else value

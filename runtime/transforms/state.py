@@ -50,7 +50,7 @@ class ValueMap:
 
     def linear(self, slope: float, intercept: float) -> ValueMap:
         """This map, then ``v * slope + intercept``."""
-        if self.clips:
+        if self.clips or (self.scale, self.offset) != (1.0, 0.0):
             return ValueMap(
                 self.slope, self.intercept, self.low, self.high, self.scale * slope, self.offset * slope + intercept
             )
@@ -59,7 +59,13 @@ class ValueMap:
     def clip(self, low: float, high: float) -> ValueMap:
         """This map, then a clip; only where it has none yet."""
         assert not self.clips
-        return ValueMap(self.slope, self.intercept, low, high)
+        return ValueMap(self.slope * self.scale, self.intercept * self.scale + self.offset, low, high)
+
+    def less_mean(self, mean: float, divisor: float) -> ValueMap:
+        """This map, then ``(v - mean) / divisor``; the difference is taken before it is scaled where that can be."""
+        if self.clips or (self.scale, self.offset) != (1.0, 0.0):
+            return self.linear(1.0 / divisor, -mean / divisor)
+        return ValueMap(self.slope, self.intercept - mean, scale=1.0 / divisor)
 
 
 class Inverse(Protocol):
