@@ -26,6 +26,12 @@ def resample(
     mode: Literal["linear", "nearest"] = "linear",
     padding: Literal["border", "constant"] = "border",
     fill: float = 0.0,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    low: float = ...,
+    high: float = ...,
+    scale: float = 1.0,
+    offset: float = 0.0,
     threads: int = 0,
 ) -> None: ...
 def resize(

@@ -39,7 +39,8 @@ bool holds(DType type, double value) {
 }
 
 void resample(py::object src_, py::object out_, py::object matrix_, const std::string& mode, const std::string& padding,
-              double fill, int threads) {
+              double fill, double slope, double intercept, double low, double high, double scale, double offset,
+              int threads) {
   const Argument src("src", src_), out("out", out_), matrix("matrix", matrix_);
   check_dimensions(src, 3, "[z, y, x]");
   check_dimensions(out, 3, "[z, y, x]");
@@ -73,18 +74,34 @@ void resample(py::object src_, py::object out_, py::object matrix_, const std::s
   if (!holds(out_type, fill)) {
     throw py::value_error("'fill' must be a value of out's type (" + out.dtype() + "), got " + std::to_string(fill));
   }
+  check_not_nan("low", low);
+  check_not_nan("high", high);
+  if (low > high) throw py::value_error("'low' must not be above 'high'");
+  const Rescale rescale{static_cast<float>(slope), static_cast<float>(intercept), static_cast<float>(low),
+                        static_cast<float>(high),  static_cast<float>(scale),     static_cast<float>(offset)};
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  const bool keeps = rescale.slope == 1 && rescale.intercept == 0 && rescale.low == -infinity &&
+                     rescale.high == infinity && rescale.scale == 1 && rescale.offset == 0;
+  if (!keeps && mode == "nearest") {
+    throw py::value_error("'slope', 'intercept', 'low', 'high', 'scale' and 'offset' are for 'mode' 'linear'");
+  }
   check_threads(threads);
   py::gil_scoped_release release;
   cpu::resample(from, to, coefficients.data(),
                 mode == "linear" ? cpu::Interpolation::linear : cpu::Interpolation::nearest,
-                padding == "border" ? Padding::border : Padding::constant, fill, threads);
+                padding == "border" ? Padding::border : Padding::constant, fill,
+                {keeps ? nullptr : &rescale, {1.0f, 0}}, threads);
 }
 
 }  // namespace
 
 void bind_resample(py::module_& m) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+
   m.def("resample", &resample, py::arg("src"), py::arg("out"), py::arg("matrix"), py::kw_only(),
-        py::arg("mode") = "linear", py::arg("padding") = "border", py::arg("fill") = 0.0, py::arg("threads") = 0,
+        py::arg("mode") = "linear", py::arg("padding") = "border", py::arg("fill") = 0.0, py::arg("slope") = 1.0,
+        py::arg("intercept") = 0.0, py::arg("low") = -infinity, py::arg("high") = infinity, py::arg("scale") = 1.0,
+        py::arg("offset") = 0.0, py::arg("threads") = 0,
         R"(Resample a volume: ``out[i] = src at matrix @ (*i, 1)``.
 
 Coordinates are voxel-centre indices in array order, in double precision; values and weights are float32. A matrix of
@@ -95,6 +112,9 @@ even index (as torch.nn.functional.grid_sample).
 ``border`` clamps coordinates to the source. ``constant`` gives every voxel outside the source the value ``fill``; near
 the edge it blends with the voxels inside (as grid_sample's "zeros" and scipy's "grid-constant").
 
+An interpolated value ``v`` goes on as :func:`rescale` does it: ``clip(v * slope + intercept, low, high) * scale + offset``
+in the same pass; what is outside is ``fill`` before that.
+
 Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
@@ -103,11 +123,12 @@ matrix : float64 (3, 4)
 mode : "linear" or "nearest"
 padding : "border" or "constant"
 fill : a value of out's dtype
+slope, intercept, low, high, scale, offset : what follows the interpolation (linear only)
 threads : at most so many; 0 is every core of the process's affinity mask
 
 Raises
 ------
 ValueError
-    Wrong dtype or shape, matrix not finite or beyond 1e280, out overlaps src, src empty; the argument is named.
+    Wrong dtype or shape, matrix not finite or beyond 1e280, out overlaps src, src empty, low above high; the argument is named.
 )");
 }

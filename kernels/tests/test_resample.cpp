@@ -28,8 +28,10 @@ void test_resample(DType type, bool plain, bool sheared, Padding padding, int th
   const double fill = 7.0;
   Volume<float> out(13, 23, 37, !plain);
   Volume<T> labels(13, 23, 37, plain);
-  resample(src.source(type), out.view(DType::f32), m, Interpolation::linear, padding, fill, threads);
-  resample(src.source(type), labels.view(type), m, Interpolation::nearest, padding, fill, threads);
+  resample(src.source(type), out.view(DType::f32), m, Interpolation::linear, padding, fill, {nullptr, {1.0f, 0}},
+           threads);
+  resample(src.source(type), labels.view(type), m, Interpolation::nearest, padding, fill, {nullptr, {1.0f, 0}},
+           threads);
   double worst = 0.0;
   bool same = true;
   out.each([&](Index z, Index y, Index x) {

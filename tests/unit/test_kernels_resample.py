@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bedside.kernels import resample
+from bedside.kernels import resample, rescale
 
 from .kernel_views import SEEDS, STORED, THREADS, as_laid_out, laid_out, layouts, shapes, stored_values
 
@@ -82,6 +82,29 @@ def test_linear(src_shape, out_shape, matrix, dtype, seed, in_layout, out_layout
     span = max(abs(float(values.min())), abs(float(values.max())), abs(fill))
     np.testing.assert_allclose(out, expected, rtol=0, atol=span * 2e-6)
     np.testing.assert_array_equal(src, values)
+
+
+@given(
+    src_shape=shapes(3, least=1),
+    out_shape=shapes(3, least=1),
+    matrix=MATRICES,
+    seed=SEEDS,
+    in_layout=layouts(3),
+    out_layout=layouts(3),
+    padding=PADDINGS,
+    threads=THREADS,
+)
+def test_the_value_map_is_that_of_rescale(
+    src_shape, out_shape, matrix, seed, in_layout, out_layout, padding, threads
+) -> None:
+    src = as_laid_out(stored_values(src_shape, "int16", seed), in_layout)
+    plain, mapped = np.empty(out_shape, F32), laid_out(out_shape, F32, out_layout)
+    # The order of the blends follows the source's memory, not the output's.
+    resample(src, plain, matrix, padding=padding, fill=-1024.0, threads=threads)
+    values = {"slope": 0.5, "intercept": -7.0, "low": -1000.0, "high": 400.0, "scale": 1 / 1400, "offset": 0.25}
+    resample(src, mapped, matrix, padding=padding, fill=-1024.0, threads=threads, **values)
+    rescale(plain, plain, **values)
+    np.testing.assert_array_equal(mapped, plain)
 
 
 @given(
@@ -198,4 +221,7 @@ def test_refusals() -> None:
     refused("padding", src, out, padding="reflect")
     refused("fill", src, src.copy(), mode="nearest", fill=0.5)
     refused("fill", src.astype(np.uint8), src.astype(np.uint8), mode="nearest", fill=-1.0)
+    refused("low", src, out, low=1.0, high=0.0)
+    refused("high", src, out, high=np.nan)
+    refused("slope", src, src.copy(), mode="nearest", slope=2.0)
     refused("threads", src, out, threads=-2)

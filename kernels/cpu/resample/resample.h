@@ -3,14 +3,22 @@
 
 #include "array.h"
 #include "bedside/resample.h"
+#include "bedside/rescale.h"
+#include "bedside/store.h"
 
 namespace bedside::cpu {
 
 enum class Interpolation { linear, nearest };
 
-// out[i] = src at matrix * (i, 1); matrix is 3 x 4, row by row. out is f32, or (nearest) of src's type, where fill must
-// be a value of that type.
+// What becomes of an interpolated value: a value map (null: none), then the output's type.
+struct Finish {
+  const Rescale* rescale;
+  Quantization quantization;
+};
+
+// out[i] = src at matrix * (i, 1); matrix is 3 x 4, row by row. Linear: out is f32, f16, u8 or i8, see store.h.
+// Nearest: out is f32 or of src's type, fill must be a value of that type, and `finish` is not used.
 void resample(const ConstArray3& src, const Array3& out, const double matrix[12], Interpolation mode, Padding padding,
-              double fill, int threads);
+              double fill, const Finish& finish, int threads);
 
 }  // namespace bedside::cpu

@@ -56,49 +56,23 @@ BEDSIDE_HD float voxel_or(const T* src, const Index shape[3], const Index stride
   return inside ? static_cast<float>(src[z * stride[0] + y * stride[1] + x * stride[2]]) : fill;
 }
 
-// Trilinear value of the eight voxels from p on. The axes are blended in the order z, x, y, as the axis-aligned path
-// does.
-template <typename T>
-BEDSIDE_HD float blend_cell(const T* p, const Index stride[3], float wz, float wy, float wx) {
-  float row[2];
-  for (int j = 0; j < 2; ++j, p += stride[1]) {
-    const float left = lerp(static_cast<float>(p[0]), static_cast<float>(p[stride[0]]), wz);
-    const float right = lerp(static_cast<float>(p[stride[2]]), static_cast<float>(p[stride[0] + stride[2]]), wz);
-    row[j] = lerp(left, right, wx);
-  }
-  return lerp(row[0], row[1], wy);
-}
-
-// Trilinear value at a coordinate with 0 <= c < n - 1 on each axis.
-template <typename T>
-BEDSIDE_HD float trilinear_interior(const T* src, const Index stride[3], const double c[3]) {
-  std::int32_t index[3];
-  float weight[3];
-  for (int axis = 0; axis < 3; ++axis) {
-    index[axis] = static_cast<std::int32_t>(c[axis]);
-    weight[axis] = static_cast<float>(c[axis] - index[axis]);
-  }
-  return blend_cell(src + index[0] * stride[0] + index[1] * stride[1] + index[2] * stride[2], stride, weight[0],
-                    weight[1], weight[2]);
-}
-
-// Trilinear value at any coordinate.
+// Trilinear value at any coordinate. The axes are blended in the order y, x, z.
 template <typename T>
 BEDSIDE_HD float trilinear(const T* src, const Index shape[3], const Index stride[3], const double c[3],
                            Padding padding, float fill) {
   const AxisSample z = linear_sample(c[0], shape[0], padding);
   const AxisSample y = linear_sample(c[1], shape[1], padding);
   const AxisSample x = linear_sample(c[2], shape[2], padding);
-  float row[2];
+  float plane[2];
   for (int j = 0; j < 2; ++j) {
     float column[2];
     for (int i = 0; i < 2; ++i) {
-      column[i] = lerp(voxel_or(src, shape, stride, z.index, y.index + j, x.index + i, fill),
-                       voxel_or(src, shape, stride, z.index + 1, y.index + j, x.index + i, fill), z.weight);
+      column[i] = lerp(voxel_or(src, shape, stride, z.index + j, y.index, x.index + i, fill),
+                       voxel_or(src, shape, stride, z.index + j, y.index + 1, x.index + i, fill), y.weight);
     }
-    row[j] = lerp(column[0], column[1], x.weight);
+    plane[j] = lerp(column[0], column[1], x.weight);
   }
-  return lerp(row[0], row[1], y.weight);
+  return lerp(plane[0], plane[1], z.weight);
 }
 
 }  // namespace bedside
