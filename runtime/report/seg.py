@@ -9,6 +9,7 @@ that nothing was found.
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
@@ -24,6 +25,7 @@ from pydicom.sequence import Sequence
 from bedside.kernels import pack_bits
 
 from ..findings import Labels, Lesion
+from ..image import Frame
 from ..uids import content_uid
 from . import encode
 from .context import (
@@ -97,52 +99,81 @@ def build(data: ReportInput) -> Segmentation | None:
     if not lesions:
         return None
     planes = planes_of(data)
-    frames, pixels = _label_map(parts, planes) if data.label_map else _binary(parts, lesions, planes)
+    frames, pixels = _label_map(parts, lesions, planes) if data.label_map else _binary(parts, lesions, planes)
     sop_class = LABEL_MAP_SEGMENTATION if data.label_map else SEGMENTATION
-    uid = content_uid(
-        "segmentation",
-        sop_class,
-        data.series_uid("SEG"),
-        data.provenance.device,
-        data.software_version,
-        repr([(frame.number, frame.z) for frame in frames]),
-        repr([(lesion.number, lesion.label, lesion.tracking_uid) for lesion in lesions]),
-        pixels.data,
-    )
+    with ThreadPoolExecutor(1) as other:
+        # The digest of the pixel data takes as long as encoding the frames' functional groups.
+        digest = other.submit(
+            content_uid,
+            "segmentation",
+            sop_class,
+            data.series_uid("SEG"),
+            data.provenance.device,
+            data.software_version,
+            repr([(frame.number, frame.z) for frame in frames]),
+            repr([(lesion.number, lesion.label, lesion.tracking_uid) for lesion in lesions]),
+            pixels.data,
+        )
+        per_frame, series = _per_frame(data, planes, frames), _referenced_series(data)
+        uid = digest.result()
     head = _head(data, planes, sop_class, uid, len(frames))
-    series = _referenced_series(data)
-    return Segmentation(sop_class, uid, tuple(frames), head, series, _per_frame(data, planes, frames), pixels)
+    return Segmentation(sop_class, uid, tuple(frames), head, series, per_frame, pixels)
 
 
 def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
     """Frames and their bits, least significant first, without a gap between frames (PS3.5 8.1.1)."""
     frames: list[SegFrame] = []
-    packed: list[NDArray[np.uint8]] = []
     size = parts[0].size
+    most = sum(lesion.bbox[0][1] - lesion.bbox[0][0] for lesion in lesions)
+    aligned = size % 8 == 0
+    pixels = np.empty((most, size // 8), np.uint8) if aligned else np.zeros(-(-most * size // 8) + 1, np.uint8)
     for lesion in lesions:
-        z0, z1 = lesion.bbox[0]
-        bits = np.empty((z1 - z0, -(-size // 8)), np.uint8)
-        if size % 8 == 0:
-            shown = np.flatnonzero(pack_bits(parts[z0:z1], bits, lesion.number))
+        there = slice(*lesion.bbox[0])
+        order = np.argsort(planes.order[there], kind="stable")
+        if aligned and np.array_equal(order, np.arange(len(order))[::-1]):
+            stack, slices = parts[there][::-1], order + there.start
         else:
-            inside = parts[z0:z1] == lesion.number
-            shown = np.flatnonzero(inside.any(axis=(1, 2)))
-            bits = inside.reshape(z1 - z0, size).view(np.uint8)
-        order = shown[np.argsort(planes.order[shown + z0], kind="stable")]
-        frames += [SegFrame(lesion.number, int(z) + z0) for z in order]
-        packed.append(bits if np.array_equal(order, np.arange(z1 - z0)) else bits[order])
-    pixels = packed[0] if len(packed) == 1 else np.concatenate(packed)
-    if size % 8:
-        # Such frames share bytes, so the bits of all of them are packed in one go.
-        pixels, whole = np.empty(-(-pixels.size // 8), np.uint8), pixels
-        pack_bits(whole[np.newaxis], pixels, 1)
-    return frames, _even(pixels.reshape(-1))
+            stack, slices = parts[there], np.arange(there.start, there.stop)
+        at = len(frames)
+        if aligned:
+            bits = pixels[at : at + len(stack)]
+            shown = np.flatnonzero(pack_bits(stack, bits, lesion.number))
+            shown = shown[np.argsort(planes.order[slices[shown]], kind="stable")]
+            if not np.array_equal(shown, np.arange(len(shown))):
+                bits[: len(shown)] = bits[shown]
+        else:
+            shown = occupied(stack, lesion.number)
+            shown = shown[np.argsort(planes.order[slices[shown]], kind="stable")]
+            if len(shown):
+                _append(pixels, at * size, stack[shown], lesion.number)
+        frames += [SegFrame(lesion.number, int(z)) for z in slices[shown]]
+    used = len(frames) * size
+    return frames, _even(pixels.reshape(-1)[: -(-used // 8)])
 
 
-def _label_map(parts: Labels, planes: Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
-    shown = np.flatnonzero(parts.any(axis=(1, 2)))
-    shown = shown[np.argsort(planes.order[shown], kind="stable")]
+def occupied(stack: Labels, number: int) -> NDArray[np.intp]:
+    """The slices of ``stack`` [z, y, x] in which ``number`` occurs."""
+    return np.flatnonzero(pack_bits(stack, np.empty(-(-stack.size // 8), np.uint8), number))
+
+
+def _append(pixels: NDArray[np.uint8], start: int, stack: Labels, number: int) -> None:
+    """Add the bits of ``stack == number`` to ``pixels`` from bit ``start`` on; for frames of no whole number of bytes."""
+    bits = np.empty(-(-stack.size // 8), np.uint8)
+    pack_bits(stack, bits, number)
+    byte, shift = divmod(start, 8)
+    pixels[byte : byte + len(bits)] |= bits << np.uint8(shift)
+    if shift:
+        pixels[byte + 1 : byte + 1 + len(bits)] |= bits >> np.uint8(8 - shift)
+
+
+def _label_map(parts: Labels, lesions: tuple[Lesion, ...], planes: Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
+    slices = {int(z) + lesion.bbox[0][0] for lesion in lesions for z in occupied(_span(parts, lesion), lesion.number)}
+    shown = np.array(sorted(slices, key=lambda z: (planes.order[z], z)), np.intp)
     return [SegFrame(0, int(z)) for z in shown], _even(parts[shown].reshape(-1))
+
+
+def _span(parts: Labels, lesion: Lesion) -> Labels:
+    return parts[slice(*lesion.bbox[0])]
 
 
 def _even(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -268,30 +299,44 @@ def _per_frame(data: ReportInput, planes: Planes, frames: list[SegFrame]) -> byt
     rank = {int(order): n for n, order in enumerate(sorted({int(planes.order[f.z]) for f in frames}), start=1)}
     purpose = encode.code(0x0040A170, "121322", "DCM", "Source image for image processing operation")
     derivation = encode.code(0x00089215, "113076", "DCM", "Segmentation")
+    # What depends on the slice only is the same for every lesion in it.
+    derived = {z: _derivation(data, sources[z], purpose, derivation) for z in {frame.z for frame in frames}}
+    placed = {z: _position(planes, z) for z in derived}
+    identified = {number: _segment(number) for number in {frame.number for frame in frames}}
     items = []
     for frame in frames:
-        groups = []
-        source = sources[frame.z]
-        if source is not None:
-            image = encode.reference(source.sop_class_uid, source.sop_instance_uid, data.frame_number(source))
-            image += [encode.element(0x0028135A, b"CS", b"YES"), purpose]
-            groups.append(
-                encode.sequence(
-                    0x00089124, [encode.item(encode.sequence(0x00082112, [encode.item(*image)]), derivation)]
-                )
-            )
+        z = frame.z
         segment = [] if data.label_map else [frame.number]
-        index = [*segment, rank[int(planes.order[frame.z])] if planes.positions is not None else frame.z + 1]
-        content = (
-            [] if planes.positions is not None else [encode.element(0x00209128, b"UL", encode.longs([frame.z + 1]))]
-        )
-        content.append(encode.element(0x00209157, b"UL", encode.longs(index)))
-        groups.append(encode.sequence(0x00209111, [encode.item(*content)]))
-        if planes.positions is not None:
-            position = encode.element(0x00200032, b"DS", encode.decimals(planes.positions[frame.z]))
-            groups.append(encode.sequence(0x00209113, [encode.item(position)]))
-        if not data.label_map:
-            identified = encode.element(0x0062000B, b"US", encode.short(frame.number))
-            groups.append(encode.sequence(0x0062000A, [encode.item(identified)]))
-        items.append(encode.item(*groups))
+        index = encode.longs([*segment, rank[int(planes.order[z])] if planes.positions is not None else z + 1])
+        content = encode.item(_time(planes, z), encode.element(0x00209157, b"UL", index))
+        groups = (derived[z], encode.sequence(0x00209111, [content]), placed[z])
+        items.append(encode.item(*groups, b"" if data.label_map else identified[frame.number]))
     return encode.sequence(0x52009230, items)
+
+
+def _derivation(data: ReportInput, source: Frame | None, purpose: bytes, derivation: bytes) -> bytes:
+    """Derivation Image Functional Group of a frame, encoded; nothing where its slice was resampled."""
+    if source is None:
+        return b""
+    image = encode.reference(source.sop_class_uid, source.sop_instance_uid, data.frame_number(source))
+    image += [encode.element(0x0028135A, b"CS", b"YES"), purpose]
+    return encode.sequence(0x00089124, [encode.item(encode.sequence(0x00082112, [encode.item(*image)]), derivation)])
+
+
+def _time(planes: Planes, z: int) -> bytes:
+    """Temporal Position Index, where there are no plane positions."""
+    return encode.element(0x00209128, b"UL", encode.longs([z + 1])) if planes.positions is None else b""
+
+
+def _position(planes: Planes, z: int) -> bytes:
+    """Plane Position (Patient) Functional Group, where the slices have one, encoded."""
+    if planes.positions is None:
+        return b""
+    return encode.sequence(
+        0x00209113, [encode.item(encode.element(0x00200032, b"DS", encode.decimals(planes.positions[z])))]
+    )
+
+
+def _segment(number: int) -> bytes:
+    """Segment Identification Functional Group, encoded."""
+    return encode.sequence(0x0062000A, [encode.item(encode.element(0x0062000B, b"US", encode.short(number)))])
