@@ -1,7 +1,7 @@
 """Makes the golden arrays of non-maximum suppression with MONAI, which is the oracle and no dependency of the project.
 
-Made with MONAI 1.6.1 and torch 2.13 (CPU): ``python tests/golden/make_monai_nms_golden.py``. monai_nms.npz holds, by name
-of the case, boxes (corners), scores, threshold, most (-1: no limit), and the indices that MONAI keeps.
+Made with MONAI 1.6.1 and torch 2.13 (CPU): ``python tests/golden/make_monai_nms_golden.py``. monai_nms.npz holds, by
+name of the case, boxes (corners), scores, threshold, most (-1: no limit), and the indices that MONAI keeps.
 """
 
 from __future__ import annotations
