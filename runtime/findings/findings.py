@@ -17,28 +17,26 @@ Conventions, the same for every bundle:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside.kernels import Components
+
 from ..errors import BundleError, DeviceFault
 from ..image import Cine, Frame, Image, Vector, Volume
 from ..uids import content_uid
-from .components import Part, join, parts
-from .measure import Box, Grid, grid_of, longest_diameter, statistics
+from .components import MAX_LESIONS, Choice, Rule, choose
+from .measure import Box, Grid, grid_of, pixels_of
 
 if TYPE_CHECKING:
     from ..bundle import Bundle
     from ..bundle_schema import ClassSpec, Code, SegmentSpec
 
 Labels = NDArray[np.uint8]
-
-MAX_LESIONS = 255
-"""More parts than this are no finding that a person could read (and a SEG label is a byte): the largest are kept, and
-it is said.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +141,7 @@ def find(output: NDArray[Any], source: Volume | Image | Cine, bundle: Bundle) ->
     if bundle.meta.result.kind == "classification":
         return _classify(output, bundle.meta.result.classes)
     labels = output[np.newaxis] if output.ndim == 2 else output
-    return _segment(np.ascontiguousarray(labels, np.uint8), source, bundle)
+    return _segment(np.asarray(labels, np.uint8), source, bundle)
 
 
 def _classify(output: NDArray[Any], classes: tuple[ClassSpec, ...]) -> Findings:
@@ -170,41 +168,26 @@ def _classify(output: NDArray[Any], classes: tuple[ClassSpec, ...]) -> Findings:
 def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle) -> Findings:
     specs = {spec.label: spec for spec in bundle.meta.result.segments}
     grid = grid_of(source)
+    components = Components(labels, connectivity=26)
     notes = []
-    kept: list[Part] = []
-    dropped: dict[str, int] = {}
-    least = {label: _least_voxels(spec, grid) for label, spec in specs.items()}
-    split = {label: spec.instances or least[label] > 1 for label, spec in specs.items()}
-    for label, found in parts(labels, split).items():
-        spec = specs.get(label)
-        if spec is None:
+    for label in np.unique(components.label).tolist():
+        if label not in specs:
             raise BundleError(
                 f"the network gave label {label}, which has no segment in the bundle",
                 mend="add it to bedside.result.segments in configs/metadata.json",
             )
-        if spec.min_volume_mm3 and grid.voxel_mm3 is None:
-            notes.append(f"{spec.name}: no minimum volume was applied, the source has no volume")
-        large = [part for part in found if part.voxels >= least[label]]
-        if len(large) < len(found):
-            dropped[spec.name] = len(found) - len(large)
-        kept += large if spec.instances or not large else [join(large)]
-    if len(kept) > MAX_LESIONS:
-        largest = {id(part) for part in sorted(kept, key=lambda part: -part.voxels)[:MAX_LESIONS]}
-        for part in kept:
-            if id(part) not in largest:
-                name = specs[part.label].name
-                dropped[name] = dropped.get(name, 0) + 1
-        notes.append(f"{len(kept)} parts were found; the largest {MAX_LESIONS} are reported")
-        kept = [part for part in kept if id(part) in largest]
-
+        if specs[label].min_volume_mm3 and grid.voxel_mm3 is None:
+            notes.append(f"{specs[label].name}: no minimum volume was applied, the source has no volume")
+    choice = choose(
+        components, {label: Rule(spec.instances, _least_voxels(spec, grid)) for label, spec in specs.items()}
+    )
+    if choice.found > MAX_LESIONS:
+        notes.append(f"{choice.found} parts were found; the largest {MAX_LESIONS} are reported")
     numbered = np.zeros(labels.shape, np.uint8)
-    seed = _seed(source, bundle)
-    lesions = []
-    for number, part in enumerate(kept, start=1):
-        inside = part.inside()
-        np.copyto(numbered[part.box], number, where=inside)
-        lesions.append(_measure(inside, part, specs[part.label], number, source, grid, seed))
-    return Findings("segmentation", numbered, tuple(lesions), dropped=tuple(dropped.items()), notes=tuple(notes))
+    choice.lesions.paint(numbered, clear=False)
+    lesions = _measure(choice, specs, source, grid, _seed(source, bundle))
+    dropped = tuple((specs[label].name, count) for label, count in choice.dropped.items())
+    return Findings("segmentation", numbered, lesions, dropped=dropped, notes=tuple(notes))
 
 
 def _least_voxels(spec: SegmentSpec, grid: Grid) -> float:
@@ -221,54 +204,65 @@ def _seed(source: Volume | Image | Cine, bundle: Bundle) -> str:
 
 
 def _measure(
-    inside: NDArray[np.bool_],
-    part: Part,
-    spec: SegmentSpec,
-    number: int,
-    source: Volume | Image | Cine,
-    grid: Grid,
-    seed: str,
-) -> Lesion:
-    z, y, x = part.box
-    box: Box = ((z.start, z.stop), (y.start, y.stop), (x.start, x.stop))
-    rows = np.count_nonzero(inside, axis=2)
-    areas = rows.sum(axis=1)
-    key = int(areas.argmax())
-    counts = (areas, rows.sum(axis=0), inside.sum(axis=(0, 1), dtype=np.uint32))
-    centroid = tuple(
-        float(np.arange(s.start, s.stop) @ count.astype(np.int64)) / part.voxels
-        for s, count in zip((z, y, x), counts, strict=True)
-    )
-    place: Vector = (centroid[0], centroid[1], centroid[2])
-    volume_mm3 = part.voxels * grid.voxel_mm3 if grid.voxel_mm3 else None
-    pixel = grid.pixel_at(box)
+    choice: Choice, specs: Mapping[int, SegmentSpec], source: Volume | Image | Cine, grid: Grid, seed: str
+) -> tuple[Lesion, ...]:
+    lesions = choice.lesions
+    boxes = [_box(box) for box in lesions.box]
+    pixels = [grid.pixel_at(box) for box in boxes]
     # In a cine each frame is a picture of its own: the diameter is that of the key frame, like the area.
-    slices = range(len(inside)) if isinstance(source, Volume) else (key,)
-    length, at, ends = longest_diameter(inside, pixel or (1.0, 1.0), slices)
-    ends = ((ends[0][0] + y.start, ends[0][1] + x.start), (ends[1][0] + y.start, ends[1][1] + x.start))
-    at += z.start
-    first, second = grid.lps(at, *ends[0]), grid.lps(at, *ends[1])
-    mean, std, low, high = statistics(inside, part.box, source)
-    return Lesion(
-        label=spec.label,
-        number=number,
-        name=spec.name,
-        tracking_id=f"{spec.name} {number}" if spec.instances else spec.name,
-        tracking_uid=content_uid("lesion", seed, str(spec.label), repr(box), str(part.voxels), repr(centroid)),
-        voxels=part.voxels,
-        volume_mm3=volume_mm3,
-        area_mm2=float(areas[key]) * pixel[0] * pixel[1] if pixel else None,
-        centroid=place,
-        centroid_lps=grid.lps(*place),
-        bbox=box,
-        longest_diameter_mm=length if pixel else None,
-        longest_diameter_px=None if pixel else length,
-        diameter_ends=ends,
-        diameter_ends_lps=(first, second) if first and second else None,
-        diameter_slice=at,
-        key_slice=key + z.start,
-        mean=mean,
-        std=std,
-        minimum=low,
-        maximum=high,
+    lengths, slices, ends = lesions.longest_diameters(
+        np.array([pixel or (1.0, 1.0) for pixel in pixels], np.float64).reshape(-1, 2),
+        slices=None if isinstance(source, Volume) else lesions.key_slice,
     )
+    values = _statistics(lesions, source)
+    measured = []
+    for k, (box, pixel) in enumerate(zip(boxes, pixels, strict=True)):
+        spec, voxels = specs[int(lesions.label[k])], int(lesions.voxels[k])
+        cz, cy, cx = (float(total) / voxels for total in lesions.sums[k])
+        (ay, ax), (by, bx) = ends[k].tolist()
+        length, at = float(lengths[k]), int(slices[k])
+        first, second = grid.lps(at, ay, ax), grid.lps(at, by, bx)
+        mean, std, low, high = values[k]
+        measured.append(
+            Lesion(
+                label=spec.label,
+                number=k + 1,
+                name=spec.name,
+                tracking_id=f"{spec.name} {k + 1}" if spec.instances else spec.name,
+                tracking_uid=content_uid("lesion", seed, str(spec.label), repr(box), str(voxels), repr((cz, cy, cx))),
+                voxels=voxels,
+                volume_mm3=voxels * grid.voxel_mm3 if grid.voxel_mm3 else None,
+                area_mm2=float(lesions.key_area[k]) * pixel[0] * pixel[1] if pixel else None,
+                centroid=(cz, cy, cx),
+                centroid_lps=grid.lps(cz, cy, cx),
+                bbox=box,
+                longest_diameter_mm=length if pixel else None,
+                longest_diameter_px=None if pixel else length,
+                diameter_ends=((ay, ax), (by, bx)),
+                diameter_ends_lps=(first, second) if first and second else None,
+                diameter_slice=at,
+                key_slice=int(lesions.key_slice[k]),
+                mean=mean,
+                std=std,
+                minimum=low,
+                maximum=high,
+            )
+        )
+    return tuple(measured)
+
+
+def _box(box: NDArray[np.int32]) -> Box:
+    (z0, z1), (y0, y1), (x0, x1) = box.tolist()
+    return (z0, z1), (y0, y1), (x0, x1)
+
+
+def _statistics(lesions: Components, source: Volume | Image | Cine) -> list[tuple[float | None, ...]]:
+    """Mean, population standard deviation, minimum and maximum of each lesion in modality units."""
+    nothing = (None,) * 4
+    pixels = pixels_of(source)
+    if pixels is None:
+        return [nothing] * len(lesions)
+    stored, slope, intercept = pixels
+    padding = None if isinstance(source, Cine) else source.padding_value
+    counts, values = lesions.statistics(stored, slope=slope, intercept=intercept, padding=padding)
+    return [tuple(row) if count else nothing for count, row in zip(counts.tolist(), values.tolist(), strict=True)]

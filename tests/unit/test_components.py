@@ -1,68 +1,63 @@
-"""Components found block by block are those that scipy finds in the whole volume."""
+"""Which components become lesions, and in which order, against a loop over the parts."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy import ndimage
 
-from bedside.runtime.findings.components import Part, join, parts
+from bedside.kernels import Components
+from bedside.runtime.findings.components import MAX_LESIONS, Rule, choose
+
+from .kernel_views import SEEDS, shapes
+from .test_kernels_components import crowded
+
+RULES = st.builds(Rule, instances=st.booleans(), least_voxels=st.sampled_from([0.0, 1.0, 1.5, 4.0]))
 
 
-def draw(part: Part, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    whole = np.zeros(shape, bool)
-    whole[part.box] = part.inside()
-    return whole
+@given(shape=shapes(3, most=14, least=1), seed=SEEDS, rules=st.fixed_dictionaries({1: RULES, 2: RULES, 3: RULES}))
+def test_lesions_are_the_labels_parts_largest_first(shape, seed, rules) -> None:
+    labels = crowded(shape, seed)
+    expected, dropped = [], {}
+    for label, rule in sorted(rules.items()):
+        numbered, _ = ndimage.label(labels == label, np.ones((3, 3, 3)))
+        parts = [
+            (-int((numbered == number).sum()), tuple(side.start for side in box), numbered == number)
+            for number, box in enumerate(ndimage.find_objects(numbered), start=1)
+        ]
+        large = [part[2] for part in sorted(parts, key=lambda part: part[:2]) if -part[0] >= rule.least_voxels]
+        if len(large) < len(parts):
+            dropped[label] = len(parts) - len(large)
+        expected += large if rule.instances or not large else [np.any(large, axis=0)]
+    choice = choose(Components(labels, connectivity=26), rules)
+    assert choice.found == len(expected)
+    painted = np.zeros(shape, np.uint16)
+    choice.lesions.paint(painted)
+    if len(expected) > MAX_LESIONS:
+        largest = sorted(expected, key=lambda part: -part.sum())[:MAX_LESIONS]
+        expected = [part for part in expected if any(part is one for one in largest)]
+    else:
+        assert choice.dropped == dropped
+    assert len(choice.lesions) == len(expected)
+    for number, part in enumerate(expected, start=1):
+        np.testing.assert_array_equal(painted == number, part)
 
 
-def volume(seed: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Blobs and single voxels of three labels, from nearly empty to crowded."""
-    rng = np.random.default_rng(seed)
-    labels = np.zeros(shape, np.uint8)
-    for _ in range(rng.integers(0, 25)):
-        corner = [int(rng.integers(0, n)) for n in shape]
-        box = tuple(slice(c, c + int(rng.integers(1, 7))) for c in corner)
-        labels[box] = rng.integers(0, 4)
-    labels[rng.random(shape) < rng.choice([0, 0.002, 0.02])] = 1
-    return labels
+def test_nothing_has_no_parts() -> None:
+    for shape in ((0, 4, 4), (3, 8, 8), (1, 1, 1)):
+        choice = choose(Components(np.zeros(shape, np.uint8), connectivity=26), {})
+        assert (len(choice.lesions), choice.dropped, choice.found) == (0, {}, 0)
 
 
-@settings(max_examples=120, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.tuples(st.integers(1, 26), st.integers(1, 40), st.integers(1, 40)))
-def test_components_are_scipys(seed: int, shape: tuple[int, int, int]) -> None:
-    labels = volume(seed, shape)
-    found = parts(labels, {1: True, 2: True, 3: False})
-    assert list(found) == sorted(set(np.unique(labels)) - {0})
-    for label, pieces in found.items():
-        assert [p.voxels for p in pieces] == sorted((p.voxels for p in pieces), reverse=True)
-        assert all(p.voxels == p.inside().sum() for p in pieces)
-        mask = labels == label
-        if label == 3:
-            whole = join(pieces)
-            assert np.array_equal(draw(whole, shape), mask) and whole.voxels == mask.sum()
-            continue
-        expected, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-        assert len(pieces) == count
-        for piece in pieces:
-            drawn = draw(piece, shape)
-            (number,) = np.unique(expected[drawn])
-            assert np.array_equal(drawn, expected == number)
-            (box,) = ndimage.find_objects(drawn.astype(np.uint8))
-            assert piece.box == box
-
-
-@pytest.mark.parametrize("shape", [(0, 4, 4), (3, 8, 8), (1, 1, 1)])
-def test_nothing_has_no_parts(shape: tuple[int, int, int]) -> None:
-    assert parts(np.zeros(shape, np.uint8), {1: True}) == {}
-
-
-def test_a_box_that_reaches_over_another_group_holds_only_its_own() -> None:
-    labels = np.zeros((8, 48, 48), np.uint8)
-    labels[0, :, 0] = labels[0, 0, :] = labels[0, :, 47] = labels[0, 47, :] = 1  # a frame
-    labels[0, 24, 24] = 1  # and a voxel in its middle
-    frame, dot = parts(labels, {1: True})[1]
-    assert (frame.voxels, dot.voxels) == (4 * 47, 1)
-    assert not draw(frame, labels.shape)[0, 24, 24]
+def test_parts_beyond_the_most_are_counted_by_label() -> None:
+    labels = np.zeros((1, 40, 80), np.uint8)
+    labels[0, ::2, ::2] = 1
+    labels[0, :20:2, ::2] = 2
+    labels[0, 0, 1], labels[0, 39, 40] = 2, 1
+    rule = Rule(instances=True, least_voxels=0.0)
+    choice = choose(Components(labels, connectivity=26), {1: rule, 2: rule})
+    assert choice.found == 799
+    assert choice.lesions.label.tolist() == [1] * 254 + [2]
+    assert choice.dropped == {1: 400 - 254, 2: 399 - 1}
+    assert choice.lesions.voxels[[0, -1]].tolist() == [2, 3]

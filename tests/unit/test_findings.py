@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from bedside.runtime.bundle_schema import ResultSpec
 from bedside.runtime.errors import BundleError, DeviceFault
 from bedside.runtime.findings import MAX_LESIONS, find
-from bedside.runtime.findings.measure import longest_diameter
 from bedside.runtime.image import Cine, Frame, Image, UltrasoundRegion, Volume
 
 OBLIQUE = ((0.8, 0.6, 0.0), (-0.48, 0.64, 0.6))
@@ -129,33 +127,6 @@ def test_a_ball_has_the_volume_and_diameter_of_a_ball() -> None:
     assert lesion.volume_mm3 == pytest.approx(4 / 3 * np.pi * 1000, rel=0.01)
     assert lesion.longest_diameter_mm == pytest.approx(20, abs=0.5)
     assert lesion.centroid == (20, 30, 30)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(0.2, 3), st.floats(0.2, 3))
-def test_longest_diameter_finds_the_longest_pair_of_large_shapes(seed: int, dy: float, dx: float) -> None:
-    rng = np.random.default_rng(seed)
-    inside = rng.random((3, 25, 30)) < rng.choice([0.01, 0.1, 0.6])
-    inside[1, 3, 4] = True
-    length, z, (a, b) = longest_diameter(inside, (dy, dx), range(3))
-    assert length == pytest.approx(np.hypot((a[0] - b[0]) * dy, (a[1] - b[1]) * dx))
-    assert inside[z][a] and inside[z][b]
-    for plane in inside:
-        p = np.argwhere(plane) * (dy, dx)
-        if len(p):
-            assert length >= np.sqrt(((p[:, None] - p) ** 2).sum(-1)).max() - 1e-9
-
-
-def test_longest_diameter_of_a_mammogram_takes_no_more_memory_than_its_mask() -> None:
-    y, x = np.ogrid[:4096, :256]
-    inside = (((y - 2048) / 2048) ** 2 + ((x - 128) / 128) ** 2 <= 1)[np.newaxis]
-    tracemalloc.start()
-    length, _, (a, b) = longest_diameter(inside, (0.1, 0.05), range(1))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert length == pytest.approx(409.6, abs=0.2)
-    assert inside[0][a] and inside[0][b]
-    assert peak < 10 * inside.nbytes
 
 
 def test_small_parts_fall_and_are_counted() -> None:

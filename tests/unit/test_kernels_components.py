@@ -118,7 +118,14 @@ def longest(inside: NDArray[np.bool_], pixel: tuple[float, float]) -> float:
     return best
 
 
-@given(shape=shapes(3, most=12, least=1), seed=SEEDS, pixel=st.tuples(st.floats(0.2, 3), st.floats(0.2, 3)))
+LARGE = st.tuples(st.integers(1, 3), st.integers(20, 30), st.integers(20, 70))
+
+
+@given(
+    shape=st.one_of(shapes(3, most=12, least=1), LARGE),
+    seed=SEEDS,
+    pixel=st.tuples(st.floats(0.2, 3), st.floats(0.2, 3)),
+)
 def test_the_longest_diameter_is_that_of_all_pairs(shape, seed, pixel) -> None:
     src = crowded(shape, seed, 2)
     found = Components(src, connectivity=26)
@@ -135,6 +142,15 @@ def test_the_longest_diameter_is_that_of_all_pairs(shape, seed, pixel) -> None:
         assert length[k] == pytest.approx(np.hypot(*((a - b) * pixel)))
         assert key_where[k] == found.key_slice[k]
         assert key_length[k] == pytest.approx(longest(inside[found.key_slice[k]][None], pixel))
+
+
+def test_the_longest_diameter_of_a_mammogram() -> None:
+    y, x = np.ogrid[:4096, :256]
+    inside = ((y - 2048) / 2048) ** 2 + ((x - 128) / 128) ** 2 <= 1
+    found = Components(inside.astype(np.uint8), connectivity=8)
+    length, _, ends = found.longest_diameters(np.array([[0.1, 0.05]]))
+    assert length[0] == pytest.approx(409.6, abs=0.2)
+    assert inside[tuple(ends[0, 0])] and inside[tuple(ends[0, 1])]
 
 
 def spiral(edge: int) -> NDArray[np.uint8]:

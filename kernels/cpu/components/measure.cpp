@@ -196,15 +196,15 @@ struct Workspace {
 };
 
 // The outermost voxels of each row of a slice.
-std::int32_t row_ends(const Piece* piece, const Piece* stop, Index above, const Workspace& work) {
+std::int32_t row_ends(const Workspace::Slice& slice, Index first_row, std::int32_t first_x, const Workspace& work) {
   std::int32_t rows = 0;
-  for (; piece < stop; ++piece) {
-    const std::int32_t y = static_cast<std::int32_t>(piece->row - above);
+  for (const Piece* piece = slice.piece; piece < slice.stop; ++piece) {
+    const std::int32_t y = static_cast<std::int32_t>(piece->row - first_row);
     if (rows == 0 || work.y[rows - 1] != y) {
       work.y[rows] = y;
-      work.left[rows++] = piece->begin;
+      work.left[rows++] = piece->begin - first_x;
     }
-    work.right[rows - 1] = piece->end - 1;
+    work.right[rows - 1] = piece->end - 1 - first_x;
   }
   return rows;
 }
@@ -250,18 +250,25 @@ void measure_diameter(const Runs& runs, const Pieces& pieces, const double* pixe
     for (Index k = begin; k < end; ++k) {
       const double pixel_y = pixel[2 * k], pixel_x = pixel[2 * k + 1];
       Index slices = 0;
-      each_slice(pieces.piece.data() + pieces.first[k], pieces.piece.data() + pieces.first[k + 1], height,
-                 [&](Index z, const Piece* piece, const Piece* stop) {
-                   if (only != nullptr && only[k] != z) return;
-                   std::int32_t low = piece->begin, high = piece->end;
-                   for (const Piece* p = piece; p < stop; ++p) {
-                     low = std::min(low, p->begin);
-                     high = std::max(high, p->end);
-                   }
-                   const double bound = std::hypot(static_cast<double>(stop[-1].row - piece->row) * pixel_y,
-                                                   static_cast<double>(high - 1 - low) * pixel_x);
-                   work.slices[slices++] = {bound, piece, stop};
-                 });
+      // Indices count from the component's box, so that a length does not depend on where the component lies.
+      const Piece* const mine = pieces.piece.data() + pieces.first[k];
+      const Piece* const last = pieces.piece.data() + pieces.first[k + 1];
+      std::int32_t low_y = std::numeric_limits<std::int32_t>::max(), low_x = low_y;
+      each_slice(mine, last, height, [&](Index z, const Piece* piece, const Piece* stop) {
+        low_y = std::min(low_y, static_cast<std::int32_t>(piece->row - z * height));
+        for (; piece < stop; ++piece) low_x = std::min(low_x, piece->begin);
+      });
+      each_slice(mine, last, height, [&](Index z, const Piece* piece, const Piece* stop) {
+        if (only != nullptr && only[k] != z) return;
+        std::int32_t low = piece->begin, high = piece->end;
+        for (const Piece* p = piece; p < stop; ++p) {
+          low = std::min(low, p->begin);
+          high = std::max(high, p->end);
+        }
+        const double bound = std::hypot(static_cast<double>(stop[-1].row - piece->row) * pixel_y,
+                                        static_cast<double>(high - 1 - low) * pixel_x);
+        work.slices[slices++] = {bound, piece, stop};
+      });
       std::sort(work.slices, work.slices + slices, [](const Workspace::Slice& a, const Workspace::Slice& b) {
         return a.bound > b.bound || (a.bound == b.bound && a.piece < b.piece);
       });
@@ -270,7 +277,7 @@ void measure_diameter(const Runs& runs, const Pieces& pieces, const double* pixe
       // The diagonal bounds a slice's diameter, so most slices need no look at their pixels.
       for (Index s = 0; s < slices && work.slices[s].bound > best; ++s) {
         const Index z = work.slices[s].piece->row / height;
-        const std::int32_t rows = row_ends(work.slices[s].piece, work.slices[s].stop, z * height, work);
+        const std::int32_t rows = row_ends(work.slices[s], z * height + low_y, low_x, work);
         const std::int32_t points = corners(rows, work);
         double longest = 0;
         std::int32_t a = 0, b = 0;
@@ -288,10 +295,10 @@ void measure_diameter(const Runs& runs, const Pieces& pieces, const double* pixe
         if (std::sqrt(longest) <= best) continue;
         best = std::sqrt(longest);
         where = static_cast<std::int32_t>(z);
-        found[0] = work.point_y[a];
-        found[1] = work.point_x[a];
-        found[2] = work.point_y[b];
-        found[3] = work.point_x[b];
+        found[0] = work.point_y[a] + low_y;
+        found[1] = work.point_x[a] + low_x;
+        found[2] = work.point_y[b] + low_y;
+        found[3] = work.point_x[b] + low_x;
       }
       length[k] = best;
       slice[k] = where;
