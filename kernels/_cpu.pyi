@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 def rescale(
     src: NDArray[Any],
-    out: NDArray[np.float32],
+    out: NDArray[Any],
     *,
     slope: float | NDArray[np.float32],
     intercept: float | NDArray[np.float32],
@@ -16,8 +16,84 @@ def rescale(
     high: float = ...,
     scale: float = 1.0,
     offset: float = 0.0,
+    quant_scale: float = 1.0,
+    zero_point: int = 0,
+    padding: float | None = None,
+    padding_out: float = 0.0,
     threads: int = 0,
 ) -> None: ...
+def sigmoid_window(
+    src: NDArray[Any],
+    out: NDArray[Any],
+    *,
+    center: float,
+    width: float,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    scale: float = 1.0,
+    offset: float = 0.0,
+    quant_scale: float = 1.0,
+    zero_point: int = 0,
+    threads: int = 0,
+) -> None: ...
+def to_planes(
+    src: NDArray[Any],
+    out: NDArray[Any],
+    *,
+    slope: float | NDArray[np.float32] = 1.0,
+    intercept: float | NDArray[np.float32] = 0.0,
+    low: float = ...,
+    high: float = ...,
+    scale: float = 1.0,
+    offset: float = 0.0,
+    quant_scale: float = 1.0,
+    zero_point: int = 0,
+    threads: int = 0,
+) -> None: ...
+def to_gray(
+    src: NDArray[Any],
+    out: NDArray[Any],
+    *,
+    photometric: Literal["RGB", "YBR_FULL"] = "RGB",
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    low: float = ...,
+    high: float = ...,
+    scale: float = 1.0,
+    offset: float = 0.0,
+    quant_scale: float = 1.0,
+    zero_point: int = 0,
+    threads: int = 0,
+) -> None: ...
+def ybr_to_rgb(src: NDArray[np.uint8], out: NDArray[np.uint8], *, threads: int = 0) -> None: ...
+def crop_pad(
+    src: NDArray[Any],
+    out: NDArray[Any],
+    start: tuple[int, int, int],
+    *,
+    fill: float = 0.0,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    low: float = ...,
+    high: float = ...,
+    scale: float = 1.0,
+    offset: float = 0.0,
+    quant_scale: float = 1.0,
+    zero_point: int = 0,
+    threads: int = 0,
+) -> None: ...
+def look_up(
+    src: NDArray[Any],
+    out: NDArray[Any],
+    table: NDArray[Any],
+    *,
+    first: int = 0,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    threads: int = 0,
+) -> None: ...
+def extract_bits(src: NDArray[Any], out: NDArray[Any], *, shift: int, bits: int, threads: int = 0) -> None: ...
+def mirror(values: NDArray[Any], total: int, *, padding: float | None = None, threads: int = 0) -> None: ...
 def resample(
     src: NDArray[Any],
     out: NDArray[Any],

@@ -23,6 +23,21 @@ struct ConstArray3 {
   Index stride[3];
 };
 
+// Pixels with samples: [n, y, x, c] or, planes of them, [n, c, y, x].
+struct Array4 {
+  void* data;
+  DType type;
+  Index shape[4];
+  Index stride[4];
+};
+
+struct ConstArray4 {
+  const void* data;
+  DType type;
+  Index shape[4];
+  Index stride[4];
+};
+
 inline Index item_size(DType type) {
   switch (type) {
     case DType::u8:

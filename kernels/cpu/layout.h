@@ -63,6 +63,7 @@ class RowWalk {
 
   // Whether another array has its smallest stride along the middle axis.
   bool crossed() const { return crossed_; }
+  Index row() const { return extent_[2]; }  // the length of a whole row, of which rows() may give parts
   Index middle_stride(int array) const { return stride_[array][1]; }
   bool middle_is_slices() const { return axis_[1] == 0; }
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bedside.kernels import rescale
 
+from .kernel_stores import STORES, keywords, quantised
 from .kernel_views import SEEDS, STORED, THREADS, as_laid_out, laid_out, layouts, shapes, stored_values
 
 F32 = np.float32
@@ -57,6 +58,57 @@ def test_equals_numpy(shape, dtype, seed, in_layout, out_layout, per_slice, wind
     assert result is None
     np.testing.assert_array_equal(out, oracle(src, slope, intercept, *window, 1 / 1400, 0.25))
     np.testing.assert_array_equal(src, before)
+
+
+@given(
+    shape=shapes(3),
+    dtype=st.sampled_from(STORED),
+    seed=SEEDS,
+    in_layout=layouts(3),
+    out_layout=layouts(3),
+    store=STORES,
+    padding=st.sampled_from([None, 0, -2000, 300, 0.5]),
+    threads=THREADS,
+)
+def test_every_output_and_the_padding(shape, dtype, seed, in_layout, out_layout, store, padding, threads) -> None:
+    src = as_laid_out(stored_values(shape, dtype, seed) // 8, in_layout)
+    out = laid_out(shape, store[0], out_layout)
+    options = dict(padding=padding, padding_out=-1.5, threads=threads)
+    rescale(src, out, slope=0.5, intercept=2.0, low=-1e3, high=1e3, scale=0.1, **keywords(store), **options)
+    expected = oracle(src, 0.5, 2.0, -1e3, 1e3, 0.1, 0)
+    if padding is not None:
+        expected[src == padding] = -1.5
+    np.testing.assert_array_equal(out, quantised(expected, store))
+
+
+@pytest.mark.parametrize("store", [("float32", 1.0, 0), ("float16", 1.0, 0), ("uint8", 1 / 255, 0)])
+@pytest.mark.parametrize("skip", [0, 5])
+def test_large_enough_to_be_written_past_the_cache(store: tuple[str, float, int], skip: int) -> None:
+    src = stored_values((17, 1000, 1009), "int16", 1)[:, skip:]
+    out = np.empty((17, 1001, 1010), store[0])[:, skip + 1 :, 1:]
+    for threads in (1, 3):
+        out[...] = 7
+        options = dict(low=-1000.0, high=400.0, scale=1 / 1400, offset=1000 / 1400, padding=5, threads=threads)
+        rescale(src, out, slope=1.0, intercept=-1024.0, **keywords(store), **options)
+        expected = oracle(src, 1.0, -1024.0, -1000.0, 400.0, 1 / 1400, 1000 / 1400)
+        expected[src == 5] = 0
+        np.testing.assert_array_equal(out, quantised(expected, store))
+
+
+def test_float16_of_every_kind_of_number() -> None:
+    values = np.arange(0, 2**32, 2**12 + 1, dtype=np.uint64).astype(np.uint32).view(F32)
+    halves = np.empty((1, 1, len(values)), np.float16)
+    values = np.where(np.isnan(values), F32(np.nan), values)
+    rescale(values.reshape(1, 1, -1), halves, slope=1.0, intercept=0.0)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(halves.ravel(), values.astype(np.float16))
+
+
+def test_a_nan_is_the_zero_point_and_infinities_saturate() -> None:
+    src = np.array([np.nan, np.inf, -np.inf, 0], F32).reshape(1, 1, 4)
+    out = np.empty(src.shape, np.int8)
+    rescale(src, out, slope=1.0, intercept=0.0, quant_scale=0.1, zero_point=7)
+    np.testing.assert_array_equal(out.ravel(), [7, 127, -128, 7])
 
 
 @pytest.mark.parametrize("shape", [(3, 300, 301), (1, 1, 70_001), (2, 70_001, 1), (70, 65, 130)])
@@ -118,6 +170,13 @@ def test_refusals() -> None:
     refused("low", src, out, low=1.0, high=0.0)
     refused("high", src, out, high=np.nan)
     refused("threads", src, out, threads=-1)
+    refused("quant_scale", src, out, quant_scale=0.5)
+    refused("zero_point", src, out, zero_point=1)
+    refused("quant_scale", src, out.astype(np.uint8), quant_scale=0.0)
+    refused("quant_scale", src, out.astype(np.uint8), quant_scale=1e-60)
+    refused("zero_point", src, out.astype(np.uint8), zero_point=256)
+    refused("padding", src, out, padding=np.nan)
+    refused("out", src, src)
 
 
 def test_overlap_is_refused() -> None:

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "array.h"
+#include "bedside/store.h"
+#include "elementwise/loops.h"
 
 namespace bedside::cpu {
 
@@ -12,8 +14,18 @@ struct PerSlice {
   Index stride;
 };
 
-// out = clip(src * slope[z] + intercept[z], low, high) * scale + offset; out is f32.
+// What an output that is not plain float32 needs beside its type.
+struct Finish {
+  Quantization quantization{1.0f, 0};
+  const Padding* padding = nullptr;
+};
+
+// out = clip(src * slope[z] + intercept[z], low, high) * scale + offset, stored as out's type asks for (store.h).
 void rescale(const ConstArray3& src, const Array3& out, PerSlice slope, PerSlice intercept, float low, float high,
-             float scale, float offset, int threads);
+             float scale, float offset, int threads, const Finish& finish = {});
+
+// out = 1 / (1 + exp(-4 * (src * slope + intercept - center) / width)) * scale + offset
+void sigmoid_window(const ConstArray3& src, const Array3& out, const SigmoidWindow& window, int threads,
+                    const Finish& finish = {});
 
 }  // namespace bedside::cpu
