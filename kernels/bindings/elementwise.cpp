@@ -71,7 +71,7 @@ void rescale(py::object src_, py::object out_, py::object slope_, py::object int
   const Quantization quantization = check_quantization(type, quant_scale, zero_point);
   if (padding) check_not_nan("padding", *padding);
   check_threads(threads);
-  const cpu::Padding special{padding.value_or(0), static_cast<float>(padding_out)};
+  const cpu::PaddingValue special{padding.value_or(0), static_cast<float>(padding_out)};
   py::gil_scoped_release release;
   cpu::rescale(from, to, slope, intercept, static_cast<float>(low), static_cast<float>(high), static_cast<float>(scale),
                static_cast<float>(offset), threads, {quantization, padding ? &special : nullptr});

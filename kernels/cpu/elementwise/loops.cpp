@@ -48,7 +48,7 @@ BEDSIDE_HD bool representable(double value, T& found) {
 
 template <typename T>
 void rescale_padded(const void* src_, Index src_stride, float* __restrict out, Index n, const Rescale& p_,
-                    const Padding& padding) {
+                    const PaddingValue& padding) {
   const T* __restrict src = static_cast<const T*>(src_);
   T none;
   if (!representable(padding.stored, none)) return rescale<T>(src, src_stride, out, 1, n, p_);

@@ -12,7 +12,7 @@
 namespace bedside::cpu {
 
 // A stored value that stands for "no pixel here", and what it becomes.
-struct Padding {
+struct PaddingValue {
   double stored;
   float out;
 };
@@ -21,7 +21,7 @@ struct ElementwiseLoops {
   void (*rescale[kDTypes])(const void* src, Index src_stride, float* out, Index out_stride, Index n, const Rescale&);
   // The same, but a stored value that is the padding becomes its output.
   void (*rescale_padded[kDTypes])(const void* src, Index src_stride, float* out, Index n, const Rescale&,
-                                  const Padding&);
+                                  const PaddingValue&);
   void (*sigmoid_window[kDTypes])(const void* src, Index src_stride, float* out, Index n, const SigmoidWindow&);
   // For every type a network's input may have: f32, f16, u8, i8, u16, i16; the others are null. Other groups of
   // kernels use it too, on a block of floats that is still in the first-level cache. to must not be from.

@@ -5,7 +5,7 @@
 namespace bedside::cpu {
 
 void rescale(const ConstArray3& src, const Array3& out, PerSlice slope, PerSlice intercept, float low, float high,
-             float scale, float offset, int threads, const Finish& finish) {
+             float scale, float offset, int threads, const OutputForm& finish) {
   const ElementwiseLoops& loop = elementwise_loops();
   const auto plain = loop.rescale[static_cast<int>(src.type)];
   const auto padded = loop.rescale_padded[static_cast<int>(src.type)];
@@ -13,7 +13,7 @@ void rescale(const ConstArray3& src, const Array3& out, PerSlice slope, PerSlice
   const auto parameters = [&](Index z) {
     return Rescale{slope.data[z * slope.stride], intercept.data[z * intercept.stride], low, high, scale, offset};
   };
-  const Padding* const padding = finish.padding;
+  const PaddingValue* const padding = finish.padding;
   map_values(
       src, out, per_slice, finish.quantization, threads,
       [&](const char* from, Index stride, float* to, Index n, Index z) {
@@ -27,7 +27,7 @@ void rescale(const ConstArray3& src, const Array3& out, PerSlice slope, PerSlice
 }
 
 void sigmoid_window(const ConstArray3& src, const Array3& out, const SigmoidWindow& window, int threads,
-                    const Finish& finish) {
+                    const OutputForm& finish) {
   const auto row = elementwise_loops().sigmoid_window[static_cast<int>(src.type)];
   map_values(
       src, out, false, finish.quantization, threads,

@@ -15,17 +15,17 @@ struct PerSlice {
 };
 
 // What an output that is not plain float32 needs beside its type.
-struct Finish {
+struct OutputForm {
   Quantization quantization{1.0f, 0};
-  const Padding* padding = nullptr;
+  const PaddingValue* padding = nullptr;
 };
 
 // out = clip(src * slope[z] + intercept[z], low, high) * scale + offset, stored as out's type asks for (store.h).
 void rescale(const ConstArray3& src, const Array3& out, PerSlice slope, PerSlice intercept, float low, float high,
-             float scale, float offset, int threads, const Finish& finish = {});
+             float scale, float offset, int threads, const OutputForm& finish = {});
 
 // out = 1 / (1 + exp(-4 * (src * slope + intercept - center) / width)) * scale + offset
 void sigmoid_window(const ConstArray3& src, const Array3& out, const SigmoidWindow& window, int threads,
-                    const Finish& finish = {});
+                    const OutputForm& finish = {});
 
 }  // namespace bedside::cpu
