@@ -44,9 +44,9 @@ void check_clip(double low, double high) {
 }
 
 // The last four axes of an array as a kernel sees them.
-template <typename Array4, typename Pointer>
-Array4 four_axes(const Argument& a, DType type, Pointer data) {
-  Array4 view{data, type, {}, {}};
+template <typename Pixels, typename Pointer>
+Pixels four_axes(const Argument& a, DType type, Pointer data) {
+  Pixels view{data, type, {}, {}};
   for (Index axis = 0; axis < 4; ++axis) {
     view.shape[axis] = a.array.shape(axis);
     view.stride[axis] = element_stride(a, axis);
@@ -101,14 +101,14 @@ void to_planes(py::object src_, py::object out_, py::object slope_, py::object i
                double scale, double offset, double quant_scale, long long zero_point, int threads) {
   const Argument src("src", src_), out("out", out_);
   check_dimensions(src, 4, "[n, y, x, c]");
-  const cpu::ConstArray4 from = four_axes<cpu::ConstArray4>(src, check_dtype(src, kStored), src.array.data());
+  const cpu::ConstPixels from = four_axes<cpu::ConstPixels>(src, check_dtype(src, kStored), src.array.data());
   const DType type = check_dtype(out, kNetworkInput);
   check_dimensions(out, 4, "[n, c, y, x]");
   const Index channels = from.shape[3] == 1 ? out.array.shape(1) : from.shape[3];
   check_shape(out, {from.shape[0], channels, from.shape[1], from.shape[2]});
   check_output(out);
   check_apart(out, src);
-  const cpu::Array4 to = four_axes<cpu::Array4>(out, type, py::array(out.array).mutable_data());
+  const cpu::Pixels to = four_axes<cpu::Pixels>(out, type, py::array(out.array).mutable_data());
   float one_slope, one_intercept;
   const cpu::PerSlice slope = per_slice("slope", slope_, channels, one_slope, out);
   const cpu::PerSlice intercept = per_slice("intercept", intercept_, channels, one_intercept, out);
@@ -126,7 +126,7 @@ void to_gray(py::object src_, py::object out_, const std::string& photometric, d
   const Argument src("src", src_), out("out", out_);
   check_dimensions(src, 4, "[n, y, x, 3]");
   if (src.array.shape(3) != 3) src.refuse("must have 3 samples a pixel, got shape " + src.shape());
-  const cpu::ConstArray4 from = four_axes<cpu::ConstArray4>(src, check_dtype(src, kStored), src.array.data());
+  const cpu::ConstPixels from = four_axes<cpu::ConstPixels>(src, check_dtype(src, kStored), src.array.data());
   const DType type = check_dtype(out, kNetworkInput);
   check_shape(out, {from.shape[0], from.shape[1], from.shape[2]});
   const cpu::Array3 to = output(out, type);
@@ -148,12 +148,12 @@ void ybr_to_rgb(py::object src_, py::object out_, int threads) {
   const Argument src("src", src_), out("out", out_);
   check_dimensions(src, 4, "[n, y, x, 3]");
   if (src.array.shape(3) != 3) src.refuse("must have 3 samples a pixel, got shape " + src.shape());
-  const cpu::ConstArray4 from = four_axes<cpu::ConstArray4>(src, check_dtype(src, {DType::u8}), src.array.data());
+  const cpu::ConstPixels from = four_axes<cpu::ConstPixels>(src, check_dtype(src, {DType::u8}), src.array.data());
   check_dtype(out, {DType::u8});
   check_shape(out, {from.shape[0], from.shape[1], from.shape[2], 3});
   check_output(out);
   if (!same_view(src.array, out.array)) check_apart(out, src);
-  const cpu::Array4 to = four_axes<cpu::Array4>(out, DType::u8, py::array(out.array).mutable_data());
+  const cpu::Pixels to = four_axes<cpu::Pixels>(out, DType::u8, py::array(out.array).mutable_data());
   check_threads(threads);
   py::gil_scoped_release release;
   cpu::ybr_to_rgb(from, to, threads);

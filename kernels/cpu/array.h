@@ -24,14 +24,14 @@ struct ConstArray3 {
 };
 
 // Pixels with samples: [n, y, x, c] or, planes of them, [n, c, y, x].
-struct Array4 {
+struct Pixels {
   void* data;
   DType type;
   Index shape[4];
   Index stride[4];
 };
 
-struct ConstArray4 {
+struct ConstPixels {
   const void* data;
   DType type;
   Index shape[4];

@@ -16,12 +16,12 @@ constexpr Index kN = 2, kY = 37, kX = 71;
 constexpr Rescale kMap{0.5f, -3.0f, -20.0f, 90.0f, 2.0f, 1.0f};
 
 // Pixels beside each other, or planes one after the other.
-ConstArray4 pixels(const std::vector<std::uint8_t>& memory, bool planar) {
+ConstPixels pixels(const std::vector<std::uint8_t>& memory, bool planar) {
   if (planar) return {memory.data(), DType::u8, {kN, kY, kX, 3}, {kN * kX, kX, 1, kN * kY * kX}};
   return {memory.data(), DType::u8, {kN, kY, kX, 3}, {kY * kX * 3, kX * 3, 3, 1}};
 }
 
-std::uint8_t sample(const ConstArray4& a, Index n, Index y, Index x, Index c) {
+std::uint8_t sample(const ConstPixels& a, Index n, Index y, Index x, Index c) {
   return static_cast<const std::uint8_t*>(
       a.data)[n * a.stride[0] + y * a.stride[1] + x * a.stride[2] + c * a.stride[3]];
 }
@@ -41,7 +41,7 @@ bool every_pixel(F&& same) {
 void test_colour(bool planar, int threads) {
   std::vector<std::uint8_t> memory(2 * kN * kY * kX * 3), rgb(memory.size());
   for (std::uint8_t& v : memory) v = static_cast<std::uint8_t>(random_bits());
-  ConstArray4 src = pixels(memory, planar);
+  ConstPixels src = pixels(memory, planar);
   if (planar) src.stride[0] = kY * kX;
   const auto offset = [](const Index* stride, Index a, Index b, Index c, Index d) {
     return a * stride[0] + b * stride[1] + c * stride[2] + d * stride[3];
@@ -57,7 +57,7 @@ void test_colour(bool planar, int threads) {
          "gray", threads);
 
   std::vector<float> planes(kN * kY * kX * 3);
-  const Array4 out{planes.data(), DType::f32, {kN, 3, kY, kX}, {3 * kY * kX, kY * kX, kX, 1}};
+  const Pixels out{planes.data(), DType::f32, {kN, 3, kY, kX}, {3 * kY * kX, kY * kX, kX, 1}};
   const float slope[3] = {1, 2, 3}, intercept = 7;
   to_planes(src, out, {slope, 1}, {&intercept, 0}, -20, 90, 2, 1, {1, 0}, threads);
   expect(every_pixel([&](Index n, Index y, Index x) {
@@ -69,7 +69,7 @@ void test_colour(bool planar, int threads) {
          }),
          "planes", threads);
 
-  const Array4 converted{rgb.data(), DType::u8, {kN, kY, kX, 3}, {kY * kX * 3, kX * 3, 3, 1}};
+  const Pixels converted{rgb.data(), DType::u8, {kN, kY, kX, 3}, {kY * kX * 3, kX * 3, 3, 1}};
   ybr_to_rgb(src, converted, threads);
   expect(every_pixel([&](Index n, Index y, Index x) {
            const float light = sample(src, n, y, x, 0), blue = sample(src, n, y, x, 1) - 128.0f,

@@ -9,7 +9,7 @@ namespace bedside::cpu {
 namespace {
 
 // One channel of pixels [n, y, x, c].
-ConstArray3 channel_of(const ConstArray4& src, Index c) {
+ConstArray3 channel_of(const ConstPixels& src, Index c) {
   return {static_cast<const char*>(src.data) + c * src.stride[3] * item_size(src.type),
           src.type,
           {src.shape[0], src.shape[1], src.shape[2]},
@@ -17,7 +17,7 @@ ConstArray3 channel_of(const ConstArray4& src, Index c) {
 }
 
 // Whether pixels are three bytes beside each other, when walked with this step.
-bool interleaved(const ConstArray4& src, Index step) {
+bool interleaved(const ConstPixels& src, Index step) {
   return src.type == DType::u8 && src.shape[3] == 3 && src.stride[3] == 1 && step == 3;
 }
 
@@ -29,7 +29,7 @@ struct Split {
 
 }  // namespace
 
-void to_planes(const ConstArray4& src, const Array4& out, PerSlice slope, PerSlice intercept, float low, float high,
+void to_planes(const ConstPixels& src, const Pixels& out, PerSlice slope, PerSlice intercept, float low, float high,
                float scale, float offset, const Quantization& quantization, int threads) {
   const Index channels = out.shape[1];
   const bool repeat = src.shape[3] == 1;
@@ -88,7 +88,7 @@ void to_planes(const ConstArray4& src, const Array4& out, PerSlice slope, PerSli
   });
 }
 
-void to_gray(const ConstArray4& src, const Array3& out, Photometric photometric, const Rescale& map,
+void to_gray(const ConstPixels& src, const Array3& out, Photometric photometric, const Rescale& map,
              const Quantization& quantization, int threads) {
   const ElementwiseLoops& loop = elementwise_loops();
   const ConstArray3 first = channel_of(src, 0);
@@ -116,7 +116,7 @@ void to_gray(const ConstArray4& src, const Array3& out, Photometric photometric,
       [](const char*, Index, float*, Index, Index, Index) {}, false);
 }
 
-void ybr_to_rgb(const ConstArray4& src, const Array4& out, int threads) {
+void ybr_to_rgb(const ConstPixels& src, const Pixels& out, int threads) {
   const ElementwiseLoops& loop = elementwise_loops();
   const RowWalk walk(src.shape, false, out.stride, src.stride);
   const std::uint8_t* const from = static_cast<const std::uint8_t*>(src.data);

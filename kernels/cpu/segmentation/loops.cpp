@@ -9,6 +9,7 @@
 #endif
 
 #include "bedside/pack_bits.h"
+#include "transpose.h"
 
 namespace bedside::cpu {
 
@@ -51,6 +52,6 @@ bool pack(const std::uint8_t* mask, Index n, std::uint8_t label, std::uint8_t* o
 
 }  // namespace
 
-constexpr SegmentationLoops BEDSIDE_LEVEL(segmentation_loops) = {pack};
+constexpr SegmentationLoops BEDSIDE_LEVEL(segmentation_loops) = {pack, transpose_bytes};
 
 }  // namespace bedside::cpu
