@@ -351,7 +351,7 @@ std::uint32_t connected_components(py::object src_, py::object out_, py::object 
   return runs.components;
 }
 
-void keep_largest(py::object labels_, py::object connectivity, py::object groups_, int most, int threads) {
+void keep_largest(py::object labels_, py::object connectivity, py::object groups_, Index most, int threads) {
   const Argument labels("labels", labels_);
   check_map(labels, false);
   const Connectivity how = connectivity_of(connectivity, labels.array.ndim() == 2);

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
+
+from bedside.kernels import Components, fill_holes, keep_largest
 
 from .arguments import Sizes
 from .registry import Transform, register
-from .state import Array, slabs
+from .state import Array
+
+_FOREGROUND = (np.arange(256) > 0).astype(np.uint8)
+"""Groups of labels that make one of all but the background."""
+
+_NEIGHBOURS = {2: (4, 8), 3: (6, 18, 26)}
+"""Of a voxel, by the number of spatial axes, for MONAI's connectivity 1, 2 (and 3)."""
 
 
 class Morphology(Transform):
@@ -23,7 +32,10 @@ class Morphology(Transform):
 
 @register("postprocessing")
 class KeepLargestConnectedComponentd(Morphology):
-    """Keep the largest connected components of each label (monai.transforms.KeepLargestConnectedComponentd)."""
+    """Keep the largest connected components of each label (monai.transforms.KeepLargestConnectedComponentd).
+
+    Of components of one size the last is kept. (MONAI leaves that to an unstable sort.)
+    """
 
     applied_labels: Sizes | None = None
     is_onehot: bool | None = None
@@ -32,37 +44,36 @@ class KeepLargestConnectedComponentd(Morphology):
     num_components: Annotated[int, Field(ge=1)] = 1
 
     def apply(self, array: Array) -> Array:
-        channels = len(array) > 1
-        labels = applied(self.applied_labels, array)
-        if self.independent:
-            for label in labels:
-                plane = array[label] if channels else array[0]
-                foreground = plane > 0 if channels else plane == label
-                self._keep(plane, foreground)
+        neighbours = _neighbours(array, self.connectivity)
+        labels = _given(self.applied_labels)
+        if len(array) == 1:
+            groups = _groups(labels)
+            if not self.independent:
+                groups = (groups > 0).astype(np.uint8)
+                groups[0] = labels is not None and 0 in labels
+            keep_largest(array[0], connectivity=neighbours, groups=groups, count=self.num_components)
             return array
-        if channels:
-            foreground = (array[list(labels)] == 1).any(axis=0)
-            for label in labels:
-                self._keep(array[label], foreground)
+        channels = range(1, len(array)) if labels is None else labels
+        if self.independent:
+            for channel in channels:
+                keep_largest(array[channel], connectivity=neighbours, groups=_FOREGROUND, count=self.num_components)
         else:
-            self._keep(array[0], np.isin(array[0], labels))
+            self._keep_together(array, channels, neighbours)
         return array
 
-    def _keep(self, plane: Array, foreground: Array) -> None:
-        """Set ``plane`` to 0 where ``foreground`` is not in its largest components."""
-        box = bounding_box(foreground)
-        if box is None:
+    def _keep_together(self, array: Array, channels: Sequence[int], neighbours: int) -> None:
+        """Keep in each channel what lies in the largest components of all of them."""
+        if not channels:
             return
-        found, count = ndimage.label(foreground[box], structure_of(plane.ndim, self.connectivity))
-        if count <= self.num_components:
-            return
-        sizes = histogram(found)
-        sizes[0] = 0
-        drop = np.ones(count + 1, dtype=bool)
-        drop[np.argsort(sizes)[::-1][: self.num_components]] = False
-        drop[0] = False
-        for part in slabs(found.shape):
-            plane[box][part][drop[found[part]]] = 0
+        first, last = min(channels), max(channels)
+        chosen = array[first : last + 1] if len(set(channels)) == last + 1 - first else array[list(channels)]
+        found = Components(chosen, connectivity=neighbours, groups=_FOREGROUND, channels=True)
+        order = np.argsort(found.voxels, kind="stable")
+        dropped = np.zeros(len(found), np.uint32)
+        dropped[order[: max(0, len(found) - self.num_components)]] = 1
+        small = found.select(dropped)
+        for channel in channels:
+            small.paint(array[channel], np.zeros(len(small), np.uint32), clear=False)
 
 
 @register("postprocessing")
@@ -73,53 +84,36 @@ class FillHolesd(Morphology):
     connectivity: Annotated[int, Field(ge=1)] | None = None
 
     def apply(self, array: Array) -> Array:
-        channels = len(array) > 1
-        for label in applied(self.applied_labels or None, array):
-            plane = array[label] if channels else array[0]
-            inside = plane > 0 if channels else plane == label
-            box = bounding_box(inside)
-            if box is None:
-                continue
-            open_air, count = ndimage.label(~inside[box], structure_of(plane.ndim, self.connectivity))
-            enclosed = np.ones(count + 1, dtype=bool)
-            enclosed[0] = False
-            for axis in range(plane.ndim):
-                for end in (0, -1):
-                    enclosed[np.unique(open_air.take(end, axis=axis))] = False
-            for part in slabs(open_air.shape):
-                plane[box][part][enclosed[open_air[part]]] = 1 if channels else label
+        neighbours = _neighbours(array, self.connectivity)
+        labels = _given(self.applied_labels or None)
+        if len(array) == 1:
+            of = np.arange(1, 256, dtype=np.uint8) if labels is None else _in_a_byte(labels)
+            fill_holes(array[0], of, connectivity=neighbours)
+            return array
+        for channel in range(1, len(array)) if labels is None else labels:
+            if channel:
+                fill_holes(array[channel], np.ones(1, np.uint8), connectivity=neighbours)
         return array
 
 
-def applied(labels: Sizes | None, array: Array) -> tuple[int, ...]:
-    """The labels to work on: those given, or every one that occurs except 0."""
-    if labels is None:
-        present = array.any(axis=tuple(range(1, array.ndim))) if len(array) > 1 else histogram(array[0])
-        return tuple(int(label) for label in np.flatnonzero(present) if label)
-    return labels if isinstance(labels, tuple) else (labels,)
-
-
-def histogram(labels: Array) -> Array:
-    """How often each label occurs (numpy.bincount without its full-size int64 copy)."""
-    top = int(labels.max(initial=0)) + 1
-    total = np.zeros(top, np.int64)
-    for part in slabs(labels.shape):
-        total += np.bincount(labels[part].ravel(), minlength=top)
-    return total
-
-
-def structure_of(rank: int, connectivity: int | None) -> Array:
+def _neighbours(array: Array, connectivity: int | None) -> int:
     """Neighbours of a voxel; None connects across corners."""
-    structure: Array = ndimage.generate_binary_structure(rank, rank if connectivity is None else connectivity)
-    return structure
+    kinds = _NEIGHBOURS[array.ndim - 1]
+    return kinds[-1 if connectivity is None else connectivity - 1]
 
 
-def bounding_box(mask: Array) -> tuple[slice, ...] | None:
-    """The smallest box around what is true; None where nothing is."""
-    box = []
-    for axis in range(mask.ndim):
-        hit = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        if not hit.size:
-            return None
-        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return tuple(box)
+def _given(labels: Sizes | None) -> tuple[int, ...] | None:
+    return (labels,) if isinstance(labels, int) else labels
+
+
+def _in_a_byte(labels: Iterable[int]) -> NDArray[np.uint8]:
+    """Without those that no voxel of a label map can have."""
+    return np.array([label for label in labels if 0 <= label < 256], np.uint8)
+
+
+def _groups(labels: tuple[int, ...] | None) -> NDArray[np.uint8]:
+    """Each of these labels, or every one, on its own, and nothing else."""
+    groups = np.zeros(256, np.uint8)
+    chosen = np.arange(256, dtype=np.uint8) if labels is None else _in_a_byte(labels)
+    groups[chosen] = chosen
+    return groups
