@@ -138,21 +138,56 @@ def take(
 def correlate(
     src: NDArray[Any], out: NDArray[np.float32], weights: NDArray[np.float32], axis: int, *, threads: int = 0
 ) -> None: ...
-def accumulate(
-    patch: NDArray[np.float32],
-    weight: NDArray[np.float32],
-    total: NDArray[np.float32],
-    norm: NDArray[np.float32],
+def gather(
+    src: NDArray[Any],
+    out: NDArray[np.float32],
     start: tuple[int, int, int],
     *,
+    padding: Literal["constant", "reflect", "replicate", "circular"] = "constant",
+    fill: float = 0.0,
+    slope: float = 1.0,
+    intercept: float = 0.0,
+    low: float = ...,
+    high: float = ...,
+    scale: float = 1.0,
+    offset: float = 0.0,
     threads: int = 0,
 ) -> None: ...
-def argmax_blend(
-    total: NDArray[np.float32], norm: NDArray[np.float32], out: NDArray[np.uint8], *, threads: int = 0
+def accumulate(
+    patch: NDArray[np.float32],
+    bells: Sequence[NDArray[np.float32]],
+    total: NDArray[np.float32],
+    start: tuple[int, int, int],
+    *,
+    floor: float = 0.0,
+    planes: int | None = None,
+    fresh: tuple[int, int, int] | None = None,
+    threads: int = 0,
+) -> float: ...
+def window_norm(
+    out: NDArray[np.float32],
+    bells: Sequence[NDArray[np.float32]],
+    starts: Sequence[NDArray[np.int64]],
+    *,
+    floor: float = 0.0,
+    first: int = 0,
+    threads: int = 0,
 ) -> None: ...
-def threshold_blend(
-    total: NDArray[np.float32], norm: NDArray[np.float32], out: NDArray[np.uint8], level: float, *, threads: int = 0
+def divide(
+    total: NDArray[np.float32], norm: NDArray[np.float32], out: NDArray[np.float32], *, threads: int = 0
 ) -> None: ...
+def argmax(src: NDArray[np.float32], out: NDArray[np.uint8], *, threads: int = 0) -> None: ...
+def threshold(
+    src: NDArray[Any],
+    out: NDArray[np.uint8],
+    level: float,
+    *,
+    norm: NDArray[np.float32] | None = None,
+    first_label: int = 1,
+    threads: int = 0,
+) -> None: ...
+def softmax(src: NDArray[np.float32], out: NDArray[np.float32], *, threads: int = 0) -> None: ...
+def sigmoid(src: NDArray[np.float32], out: NDArray[np.float32], *, threads: int = 0) -> None: ...
 def pack_bits(
     mask: NDArray[np.uint8], out: NDArray[np.uint8], label: int, *, threads: int = 0
 ) -> NDArray[np.bool_]: ...

@@ -13,7 +13,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from bedside.backends.contract import Array, Pending, Program, TensorSpec
 from .bundle_schema import InfererSpec
 from .errors import BundleError, DeviceFault
 from .memory import require_memory
-from .sliding_window import Blender, Cutter, Float, Windows, by, importance_map, roi_of, slab_bytes
+from .sliding_window import Blender, Cutter, Float, Importance, Windows, by, importance, lift, roi_of, slab_bytes
 from .transforms.online import OnlineRule, PlaneSink, discretise
 
 __all__ = ["Inferred", "OnlineRule", "infer", "infer_cine"]
@@ -34,6 +33,8 @@ STAGE = "infer"
 _BUFFERS = 2
 _SINK_BYTES = 1 << 25
 """Blended output divided by its weights at a time, on its way to a sink."""
+_NORM_BYTES = 1 << 21
+"""Weights to divide by made at a time; they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,9 @@ def infer_cine(
         batch = network.whole(frame)
         waiting.append((network.submit(batch), batch))
         if len(waiting) == _BUFFERS:
-            yield finished(_decide(network.take(*waiting.popleft()), online, threads))
+            yield finished(_decide(network.take_finite(*waiting.popleft(), threads), online, threads))
     while waiting:
-        yield finished(_decide(network.take(*waiting.popleft()), online, threads))
+        yield finished(_decide(network.take_finite(*waiting.popleft(), threads), online, threads))
 
 
 class _Network:
@@ -194,7 +195,7 @@ class _Network:
         return self._program.submit({self.input.name: batch})
 
     def take(self, pending: Pending, batch: Array) -> Float:
-        """The output [N, C, ...] as float32; DeviceFault for another shape than declared or asked, or not finite."""
+        """The output [N, C, ...] as float32; DeviceFault for another shape than declared or asked."""
         found = pending.result()[self.output.name]
         device = self._program.device.id
         declared = self.output.shape
@@ -208,12 +209,26 @@ class _Network:
                 f"{device} returned '{self.output.name}' of shape {list(found.shape)} for an input of "
                 f"{list(batch.shape)}: a segmentation lies on its input's grid"
             )
-        # Smallest and largest together say whether all are finite, without an array of answers; a NaN is in both.
-        if found.size and np.isnan(found.min()):
-            raise DeviceFault(f"{device} returned not-a-number in '{self.output.name}'")
-        if found.size and not (np.isfinite(found.min()) and np.isfinite(found.max())):
-            raise DeviceFault(f"{device} returned infinity in '{self.output.name}'")
         return found.astype(np.float32, copy=False)
+
+    def take_finite(self, pending: Pending, batch: Array, threads: int) -> Float:
+        """As :meth:`take`; DeviceFault for not-a-number and infinity too."""
+        found = self.take(pending, batch)
+        self.require_finite(found, threads)
+        return found
+
+    def require_finite(self, found: Float, threads: int) -> None:
+        """DeviceFault where there is not-a-number or infinity."""
+        for one in found:
+            if one.size:
+                _, _, nan, infinite = kernels.minmax(np.atleast_1d(one), threads=threads)
+                self.require_finite_peak(math.nan if nan else math.inf if infinite else 0.0)
+
+    def require_finite_peak(self, largest: float) -> None:
+        """DeviceFault where the largest absolute value is not finite."""
+        if not math.isfinite(largest):
+            what = "not-a-number" if math.isnan(largest) else "infinity"
+            raise DeviceFault(f"{self._program.device.id} returned {what} in '{self.output.name}'")
 
 
 def _whole(
@@ -225,7 +240,7 @@ def _whole(
     threads: int,
 ) -> Inferred:
     batch = network.whole(array)
-    found = network.take(network.submit(batch), batch)
+    found = network.take_finite(network.submit(batch), batch, threads)
     if progress:
         progress(STAGE, 1, 1)
     if sink is not None:
@@ -258,62 +273,70 @@ def _sliding(
     space = array.shape[1:]
     roi = roi_of(spec.roi_size, space, network.input.shape[2:])
     windows = Windows.over(space, roi, spec.overlap)
-    weight = _lift(importance_map(roi, spec.mode, spec.sigma_scale)[None])[0]
-    sink = _Sink(array, weight, online, planes, threads)
+    weights = importance(roi, spec.mode, spec.sigma_scale)
+    sink = _Sink(array, windows, weights, online, planes, threads)
     if network.channels is not None:
         sink.check_memory(network.channels)
 
-    cutter = Cutter(array, windows, spec.padding_mode, spec.cval)
-    size = network.batch or min(spec.sw_batch_size, len(windows.starts))
-    groups = [windows.starts[at : at + size] for at in range(0, len(windows.starts), size)]
+    cutter = Cutter(array, windows, spec.padding_mode, spec.cval, threads)
+    starts = windows.starts
+    size = network.batch or min(spec.sw_batch_size, len(starts))
+    groups = [starts[at : at + size] for at in range(0, len(starts), size)]
     free = network.buffers(min(_BUFFERS, len(groups)), size, array.shape[0], roi)
-    for buffer in free:
-        cutter.prepare(buffer)
     waiting: deque[tuple[Pending, Array, Array, list[tuple[int, ...]]]] = deque()
     done = 0
 
     def take_oldest() -> None:
         nonlocal done
-        pending, batch, buffer, starts = waiting.popleft()
+        pending, batch, buffer, group = waiting.popleft()
         found = network.take(pending, batch)
-        for start, window in zip(starts, found, strict=False):
-            sink.add(start, window)
+        if windows.pads:
+            network.require_finite(found, threads)  # also where no voxel of the image lies
+        for start, window in zip(group, found, strict=False):
+            network.require_finite_peak(sink.add(start, window))
         free.append(buffer)
-        done += len(starts)
+        done += len(group)
         if progress:
-            progress(STAGE, done, len(windows.starts))
+            progress(STAGE, done, len(starts))
 
-    for starts in groups:
+    for group in groups:
         if not free:
             take_oldest()
         buffer = free.pop()
-        for start, window in zip(starts, buffer, strict=False):
+        for start, window in zip(group, buffer, strict=False):
             cutter.cut(start, window)
         # A batch size that the network fixes is kept for the last group too; what is left over is not looked at.
-        batch = buffer if network.batch is not None else buffer[: len(starts)]
-        waiting.append((network.submit(batch), batch, buffer, starts))
+        batch = buffer if network.batch is not None else buffer[: len(group)]
+        waiting.append((network.submit(batch), batch, buffer, group))
     while waiting:
         take_oldest()
-    return sink.result(len(windows.starts))
+    return sink.result(len(starts))
 
 
 class _Sink:
     """Takes windows of output; has the labels or the blended output when all are in, or hands on finished planes."""
 
     def __init__(
-        self, array: Array, weight: Float, online: OnlineRule | None, planes: PlaneSink | None, threads: int
+        self,
+        array: Array,
+        windows: Windows,
+        weights: Importance,
+        online: OnlineRule | None,
+        planes: PlaneSink | None,
+        threads: int,
     ) -> None:
         self._space = array.shape[1:]
-        self._image = (1,) * (3 - len(self._space)) + self._space
-        self._weight = weight
+        self._windows = windows
+        self._weights = weights
         self._online = online
         self._planes = planes
         self._threads = threads
         self._blender: Blender | None = None
         self._logits: Float | None = None
         self._labels: NDArray[np.uint8] | None = None
+        self._blended = np.empty(0, np.float32)  # on its way to the sink
         self._memory_checked = False
-        if online is not None:
+        if online is not None and planes is None:
             self._labels = np.empty_like(array[0], dtype=np.uint8, order="K", subok=False)
 
     def check_memory(self, channels: int) -> None:
@@ -322,7 +345,7 @@ class _Sink:
             return
         self._memory_checked = True
         voxels = math.prod(self._space)
-        needed = slab_bytes(channels, self._image, self._weight.shape)
+        needed = slab_bytes(channels, self._space, self._windows.roi, self._at_a_time(channels))
         if self._planes is not None:
             needed += _SINK_BYTES
         else:
@@ -333,44 +356,54 @@ class _Sink:
             mend="free memory, or let postprocessing begin with argmax or a threshold, which needs little",
         )
 
-    def add(self, start: tuple[int, ...], window: Float) -> None:
+    def add(self, start: tuple[int, ...], window: Float) -> float:
+        """Take a window [C, window...]; the largest absolute value in it, NaN if there is one."""
         if self._blender is None:
             channels = window.shape[0]
             self.check_memory(channels)
-            if self._online is None and self._planes is None:
+            at_a_time = self._at_a_time(channels)
+            if self._planes is not None:
+                self._blended = np.empty((channels, at_a_time, *_lifted(self._space)[1:]), np.float32)
+            elif self._online is None:
                 self._logits = np.empty((channels, *self._space), np.float32)
-            self._blender = Blender(channels, self._image, self._weight, self._emit, self._threads)
-        z, y, x = (0,) * (3 - len(start)) + start
-        self._blender.add((z, y, x), _lift(window))
+            self._blender = Blender(channels, self._windows, self._weights, self._emit, at_a_time, self._threads)
+        return self._blender.add(start, window)
 
     def result(self, windows: int) -> Inferred:
         if self._blender is not None:
             self._blender.close()
         return Inferred(self._labels, self._logits, windows)
 
-    def _emit(self, first: int, last: int, total: Float, norm: Float) -> None:
+    def _at_a_time(self, channels: int) -> int:
+        """How many planes the blender hands on at a time, with their weights; 0 where these are not needed."""
+        planes, y, x = _lifted(self._space)
         if self._planes is not None:
-            self._hand_on(first, total, norm)
-        elif self._online is not None and self._labels is not None:
-            planes = _lift(self._labels[None])[0, first:last]
+            most = _SINK_BYTES // (4 * channels * y * x)
+        elif self._online is not None and self._online.kind == "argmax":
+            return 0
+        else:
+            most = _NORM_BYTES // (4 * y * x)
+        return min(max(1, most), planes)
+
+    def _emit(self, first: int, total: Float, norm: Float | None) -> None:
+        count = total.shape[1]
+        if self._labels is not None and self._online is not None:
+            labels = lift(self._labels[None])[0, first : first + count]
             if self._online.kind == "argmax":
-                kernels.argmax_blend(total, norm, planes, threads=self._threads)
+                kernels.argmax(total, labels, threads=self._threads)
             else:
-                kernels.threshold_blend(total, norm, planes, self._online.level, threads=self._threads)
-        elif self._logits is not None:
-            np.divide(total, norm, out=_lift(self._logits)[:, first:last])
-
-    def _hand_on(self, first: int, total: Float, norm: Float) -> None:
-        assert self._planes is not None
-        if len(self._space) == 2:
-            self._planes.take(0, np.divide(total, norm)[:, 0])
+                kernels.threshold(total, labels, self._online.level, norm=norm, threads=self._threads)
             return
-        step = max(1, _SINK_BYTES // total[:, :1].nbytes)
-        for at in range(0, len(norm), step):
-            part = slice(at, at + step)
-            self._planes.take(first + at, np.divide(total[:, part], norm[part]))
+        assert norm is not None  # asked for, see _at_a_time
+        if self._logits is not None:
+            kernels.divide(total, norm, lift(self._logits)[:, first : first + count], threads=self._threads)
+        elif self._planes is not None:
+            blended = self._blended[:, :count]
+            kernels.divide(total, norm, blended, threads=self._threads)
+            self._planes.take(first, blended if len(self._space) == 3 else blended[:, 0])
 
 
-def _lift(array: NDArray[Any]) -> NDArray[Any]:
-    """[C, y, x] as [C, 1, y, x]; [C, z, y, x] as it is. A view."""
-    return array[:, None] if array.ndim == 3 else array
+def _lifted(space: tuple[int, ...]) -> tuple[int, int, int]:
+    """A spatial shape with three axes: a 2D image has one plane."""
+    z, y, x = (1,) * (3 - len(space)) + space
+    return z, y, x

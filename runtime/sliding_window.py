@@ -8,6 +8,7 @@ accumulated output are kept as a window is deep.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 from bedside import kernels
 
 from .errors import BundleError, StudyRejected
+from .transforms.state import KERNEL_DTYPES
 
 Float = NDArray[np.float32]
-Emit = Callable[[int, int, Float, Float], None]
-"""Takes finished planes [first, last): their weighted sums [C, planes, y, x] and their weights [planes, y, x]."""
-
-_NUMPY_PADDING = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+Emit = Callable[[int, Float, Float | None], None]
+"""Takes finished planes from ``first`` on: their weighted sums [C, planes, y, x] and, if asked for, what they are to be
+divided by, [planes, y, x]."""
 
 
 def roi_of(
@@ -58,20 +59,29 @@ def window_starts(size: int, roi: int, overlap: float) -> list[int]:
     return [min(index * step, size - roi) for index in range(count)]
 
 
-def importance_map(roi: tuple[int, ...], mode: str, sigma_scale: float | Sequence[float] = 0.125) -> Float:
-    """Weight of each voxel of a window, float32 of shape ``roi``.
+@dataclass(frozen=True)
+class Importance:
+    """What the voxels of a window weigh: the product of one factor an axis, raised to a floor; all float32."""
+
+    bells: tuple[Float, ...]
+    floor: float
+
+
+def importance(roi: tuple[int, ...], mode: str, sigma_scale: float | Sequence[float] = 0.125) -> Importance:
+    """Weights of a window of size ``roi``.
 
     ``constant`` is 1 everywhere. ``gaussian`` is the product over the axes of exp(-x^2 / (2 s^2)), x the distance from
     the centre and s = sigma_scale * size, raised to at least max(its minimum, 1e-3).
     """
-    weight = np.ones(roi, np.float32)
     if mode == "constant":
-        return weight
-    for axis, (size, scale) in enumerate(zip(roi, per_axis(sigma_scale, len(roi)), strict=True)):
+        return Importance(tuple(np.ones(size, np.float32) for size in roi), 0.0)
+    bells = []
+    least = np.float32(1)
+    for size, scale in zip(roi, per_axis(sigma_scale, len(roi)), strict=True):
         x = np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)
-        bell = np.exp(x**2 / np.float32(-2 * (size * scale) ** 2))
-        weight *= bell.reshape([-1 if index == axis else 1 for index in range(len(roi))])
-    return np.maximum(weight, max(float(weight.min()), 1e-3), out=weight)
+        bells.append(np.exp(x**2 / np.float32(-2 * (size * scale) ** 2)))
+        least *= bells[-1].min()
+    return Importance(tuple(bells), max(float(least), 1e-3))
 
 
 def per_axis(value: float | Sequence[float], axes: int) -> tuple[float, ...]:
@@ -86,24 +96,37 @@ def by(sizes: Iterable[int | None]) -> str:
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows over one image, in the order they are visited: along the first axis slowest."""
+    """The windows over one image."""
 
     image: tuple[int, ...]
     roi: tuple[int, ...]
-    before: tuple[int, ...]
-    """Padding in front of each axis where the image is smaller than the window: half of what is missing, floored."""
-    starts: list[tuple[int, ...]]
-    """First voxel of each window as an index of the unpadded image, so negative where there is padding."""
+    axes: tuple[tuple[int, ...], ...]
+    """First voxel of the windows along each axis, as an index of the image. Where that is smaller than the window there
+    is one, at minus half of what is missing, floored."""
 
     @classmethod
     def over(cls, image: tuple[int, ...], roi: tuple[int, ...], overlap: float | Sequence[float]) -> Windows:
         """Cover ``image`` with windows of size ``roi``."""
-        before = tuple(max(want - size, 0) // 2 for want, size in zip(roi, image, strict=True))
-        axes = [
-            [start - pad for start in window_starts(max(size, want), want, share)]
-            for size, want, share, pad in zip(image, roi, per_axis(overlap, len(image)), before, strict=True)
-        ]
-        return cls(image, roi, before, list(itertools.product(*axes)))
+        axes = []
+        for size, want, share in zip(image, roi, per_axis(overlap, len(image)), strict=True):
+            before = max(want - size, 0) // 2
+            axes.append(tuple(start - before for start in window_starts(max(size, want), want, share)))
+        return cls(image, roi, tuple(axes))
+
+    @property
+    def starts(self) -> list[tuple[int, ...]]:
+        """First voxel of each window, in the order they are visited: along the first axis slowest."""
+        return list(itertools.product(*self.axes))
+
+    @property
+    def pads(self) -> bool:
+        """Whether windows reach outside of the image."""
+        return any(size < want for size, want in zip(self.image, self.roi, strict=True))
+
+    def lifted(self) -> Windows:
+        """The same in three dimensions: a 2D image has one plane."""
+        front = 3 - len(self.image)
+        return Windows((1,) * front + self.image, (1,) * front + self.roi, ((0,),) * front + self.axes)
 
 
 class Cutter:
@@ -117,6 +140,8 @@ class Cutter:
         The windows over it.
     padding_mode, cval
         ``constant`` (fill with ``cval``), ``reflect``, ``replicate`` or ``circular``, as torch.nn.functional.pad.
+    threads
+        At most so many; 0 is every core.
 
     Raises
     ------
@@ -124,96 +149,125 @@ class Cutter:
         The image is too small to be padded by reflection or circularly.
     """
 
-    def __init__(self, image: NDArray[Any], windows: Windows, padding_mode: str, cval: float) -> None:
-        self._image = image
-        self._roi = windows.roi
-        self._inside = tuple(
-            slice(pad, pad + min(size, want))
-            for pad, size, want in zip(windows.before, windows.image, windows.roi, strict=True)
-        )
-        self._pads = any(size < want for size, want in zip(windows.image, windows.roi, strict=True))
+    def __init__(self, image: NDArray[Any], windows: Windows, padding_mode: str, cval: float, threads: int) -> None:
+        for size, want in zip(windows.image, windows.roi, strict=True):
+            _require_paddable(size, want, padding_mode)
+        self._image = lift(image if image.dtype in KERNEL_DTYPES else image.astype(np.float32))
+        self._padding: Any = padding_mode
         self._cval = cval
-        self._fold: list[tuple[int, NDArray[np.intp]]] = []
-        if padding_mode != "constant":
-            self._fold = [
-                (axis + 1, _padding_indices(size, want, pad, padding_mode))
-                for axis, (size, want, pad) in enumerate(zip(windows.image, windows.roi, windows.before, strict=True))
-                if size < want
-            ]
-
-    def prepare(self, buffer: NDArray[Any]) -> None:
-        """Write the constant padding, once: it is the same for every window and :meth:`cut` leaves it alone."""
-        if self._pads and not self._fold:
-            buffer[...] = self._cval
+        self._threads = threads
+        self._scratch: Float | None = None
 
     def cut(self, start: tuple[int, ...], out: NDArray[Any]) -> None:
         """Copy the window at ``start`` into ``out`` [C, window...]."""
-        source = tuple(
-            slice(max(first, 0), max(first, 0) + part.stop - part.start)
-            for first, part in zip(start, self._inside, strict=True)
+        target = out
+        if out.dtype != np.float32:  # a network of another precision
+            if self._scratch is None:
+                self._scratch = np.empty(out.shape, np.float32)
+            target = self._scratch
+        z, y, x = (0,) * (3 - len(start)) + start
+        kernels.gather(
+            self._image, lift(target), (z, y, x), padding=self._padding, fill=self._cval, threads=self._threads
         )
-        np.copyto(out[(slice(None), *self._inside)], self._image[(slice(None), *source)], casting="same_kind")
-        for axis, indices in self._fold:
-            out[...] = out.take(indices, axis=axis)
+        if target is not out:
+            np.copyto(out, target, casting="unsafe")
 
 
-def _padding_indices(size: int, want: int, before: int, mode: str) -> NDArray[np.intp]:
-    """For each place along a window axis, the place in the window whose value it takes."""
-    after = want - size - before
-    longest = {"reflect": size - 1, "circular": size, "replicate": want}[mode]
-    if max(before, after) > longest:
+def lift(array: NDArray[Any]) -> NDArray[Any]:
+    """[C, y, x] as [C, 1, y, x]; [C, z, y, x] as it is. A view."""
+    return array[:, None] if array.ndim == 3 else array
+
+
+def _require_paddable(size: int, want: int, mode: str) -> None:
+    missing = max(want - size, 0)
+    longest = {"reflect": size - 1, "circular": size}.get(mode, missing)
+    if missing - missing // 2 > longest:
         raise StudyRejected(
             f"the image is {size} voxels along one axis, too few to be padded to {want} by padding_mode '{mode}'",
             mend="give the bundle's inferer padding_mode 'replicate' or 'constant'",
         )
-    inside = np.arange(before, before + size)
-    return np.pad(inside, (before, after), mode=_NUMPY_PADDING[mode])  # type: ignore[call-overload, no-any-return]
 
 
 class Blender:
     """Adds weighted windows up and hands finished planes on, keeping one window's depth of planes.
 
     Works in 3D; a 2D image has one plane. The slab is a ring: plane z of the image is kept at z modulo its depth.
+
+    Parameters
+    ----------
+    channels
+        Of the network's output.
+    windows
+        All that will be added.
+    weights
+        Of a window's voxels.
+    emit
+        Takes the planes.
+    at_a_time
+        How many planes, at most, are handed on with the weights to divide by; 0 hands on all that are finished, without
+        them.
+    threads
+        At most so many; 0 is every core.
     """
 
-    def __init__(self, channels: int, image: tuple[int, ...], weight: Float, emit: Emit, threads: int) -> None:
-        self._depth = min(image[0], weight.shape[0])
+    def __init__(
+        self, channels: int, windows: Windows, weights: Importance, emit: Emit, at_a_time: int, threads: int
+    ) -> None:
+        image, roi, axes = (lifted := windows.lifted()).image, lifted.roi, lifted.axes
         self._planes = image[0]
-        self._total = np.zeros((channels, self._depth, *image[1:]), np.float32)
-        self._norm = np.zeros((self._depth, *image[1:]), np.float32)
-        self._weight = weight
+        # Nothing is zeroed: a voxel's first window sets it.
+        self._total = np.empty((channels, min(image[0], roi[0]), *image[1:]), np.float32)
+        self._fresh = [
+            {start: max(before + size - start, 0) for before, start in itertools.pairwise((-size, *starts))}
+            for starts, size in zip(axes, roi, strict=True)
+        ]
+        self._bells = (np.ones(1, np.float32),) * (3 - len(weights.bells)) + weights.bells
+        self._floor = weights.floor
+        self._starts = tuple(np.array(starts, np.int64) for starts in axes)
+        self._norm = np.empty((at_a_time, *image[1:]), np.float32)
         self._emit = emit
         self._threads = threads
         self._first = 0  # planes before this one are handed on
 
-    def add(self, start: tuple[int, int, int], window: Float) -> None:
-        """Add a window [C, z, y, x]; ``start`` never goes back along z."""
-        self._finish(start[0])
-        z, y, x = start
-        place = z % self._depth if z >= 0 else z
-        self._accumulate(window, (place, y, x))
-        if place > 0:  # the part that goes round the end of the ring
-            self._accumulate(window, (place - self._depth, y, x))
+    def add(self, start: tuple[int, ...], window: Float) -> float:
+        """Add a window [C, window...]; ``start`` never goes back along z.
+
+        Returns the largest absolute value in the part that lies in the image; NaN if there is one.
+        """
+        z, y, x = (0,) * (3 - len(start)) + start
+        self._finish(z)
+        return kernels.accumulate(
+            lift(window),
+            self._bells,
+            self._total,
+            (z, y, x),
+            floor=self._floor,
+            planes=self._planes,
+            fresh=(self._fresh[0][z], self._fresh[1][y], self._fresh[2][x]),
+            threads=self._threads,
+        )
 
     def close(self) -> None:
         """Hand on the planes that are left."""
         self._finish(self._planes)
 
-    def _accumulate(self, window: Float, start: tuple[int, int, int]) -> None:
-        kernels.accumulate(window, self._weight, self._total, self._norm, start, threads=self._threads)
-
     def _finish(self, until: int) -> None:
+        depth = self._total.shape[1]
         while self._first < until:
-            place = self._first % self._depth
-            count = min(until - self._first, self._depth - place)
-            part = slice(place, place + count)
-            self._emit(self._first, self._first + count, self._total[:, part], self._norm[part])
-            self._total[:, part] = 0
-            self._norm[part] = 0
+            place = self._first % depth
+            count = min(until - self._first, depth - place, len(self._norm) or depth)
+            norm = None
+            if len(self._norm):
+                norm = self._norm[:count]
+                kernels.window_norm(
+                    norm, self._bells, self._starts, floor=self._floor, first=self._first, threads=self._threads
+                )
+            self._emit(self._first, self._total[:, place : place + count], norm)
             self._first += count
 
 
-def slab_bytes(channels: int, image: tuple[int, ...], roi: tuple[int, ...]) -> int:
+def slab_bytes(channels: int, image: tuple[int, ...], roi: tuple[int, ...], at_a_time: int) -> int:
     """Memory a Blender takes, in bytes."""
-    depth = min(image[0], roi[0])
-    return 4 * (channels + 1) * depth * int(np.prod(image[1:]))
+    front = (1,) * (3 - len(image))
+    planes = channels * min((front + image)[0], (front + roi)[0]) + at_a_time
+    return 4 * planes * math.prod((front + image)[1:])

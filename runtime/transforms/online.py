@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
-from .state import Array, as_3d
+from .state import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class OnlineRule:
     """A discretisation that looks at one voxel only and compares logits, so it may run while windows are blended.
 
     ``argmax``: the channel with the largest blended value, the first of equals. ``threshold``: 1 + the first channel
-    whose blended value is at least ``level``, 0 where there is none (kernels.argmax_blend, kernels.threshold_blend).
+    whose blended value is at least ``level``, 0 where there is none (kernels.argmax, kernels.threshold).
     """
 
     kind: Literal["argmax", "threshold"]
@@ -34,13 +34,19 @@ class PlaneSink(Protocol):
         ...
 
 
-def discretise(array: Array, rule: OnlineRule, threads: int = 0) -> NDArray[np.uint8]:
-    """Apply a rule to float32 [C, spatial...]; uint8 [spatial...]."""
-    out = np.empty(array.shape[1:], np.uint8)
-    total = array if array.ndim == 4 else array[:, np.newaxis]
-    norm = np.broadcast_to(np.float32(1.0), total.shape[1:])
+def discretise(
+    array: Array, rule: OnlineRule, threads: int = 0, out: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Apply a rule to float32 [C, spatial...]; uint8 [spatial...], written into ``out`` where given."""
+    if out is None:
+        out = np.empty(array.shape[1:], np.uint8)
     if rule.kind == "argmax":
-        kernels.argmax_blend(total, norm, as_3d(out), threads=threads)
+        kernels.argmax(as_4d(array), as_4d(out[np.newaxis])[0], threads=threads)
     else:
-        kernels.threshold_blend(total, norm, as_3d(out), rule.level, threads=threads)
+        kernels.threshold(as_4d(array), as_4d(out[np.newaxis])[0], rule.level, threads=threads)
     return out
+
+
+def as_4d(array: Array) -> Array:
+    """A view of [C, up to three axes] with three: the kernels work on volumes."""
+    return array[(slice(None), *[np.newaxis] * (4 - array.ndim))]

@@ -5,6 +5,7 @@ Label maps are uint8 [1, spatial...]; a one-hot result is kept as the label map 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
@@ -12,8 +13,10 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy import special
 
+from bedside import kernels
+
 from .arguments import PerKey
-from .online import OnlineRule
+from .online import OnlineRule, as_4d
 from .registry import Transform, register
 from .state import Array
 
@@ -21,8 +24,16 @@ from .state import Array
 class Pointwise(Transform):
     """A transform that looks at one voxel's channels only."""
 
-    def apply(self, array: Array) -> Array:
-        """[C, ...] to [C', ...]; the argument may be changed in place if it is float32."""
+    def apply(self, array: Array, *, out: Array | None = None, owned: bool = False, threads: int = 0) -> Array:
+        """[C, ...] to [C', ...], up to three axes behind the channels.
+
+        Parameters
+        ----------
+        array : float32, or the uint8 of an AsDiscreted
+        out : where the result is to be written; its dtype fits
+        owned : whether a float32 argument may be changed in place
+        threads : at most so many; 0 is every core
+        """
         raise NotImplementedError
 
 
@@ -41,14 +52,14 @@ class Activationsd(Pointwise):
             raise ValueError("sigmoid and softmax exclude each other")
         return self
 
-    def apply(self, array: Array) -> Array:
-        if self.sigmoid:
-            special.expit(array, out=array)
-        if self.softmax:
-            array -= array.max(axis=0)
-            np.exp(array, out=array)
-            array /= array.sum(axis=0)
-        return array
+    def apply(self, array: Array, *, out: Array | None = None, owned: bool = False, threads: int = 0) -> Array:
+        if not (self.sigmoid or self.softmax):
+            return copied(array, out, threads)
+        if out is None:
+            out = array if owned else np.empty(array.shape, np.float32)
+        kernel = kernels.sigmoid if self.sigmoid else kernels.softmax
+        kernel(as_4d(array), as_4d(out), threads=threads)
+        return out
 
 
 @register("postprocessing")
@@ -74,12 +85,27 @@ class AsDiscreted(Pointwise):
     def discretises(self) -> bool:
         return self.argmax or self.threshold is not None
 
-    def apply(self, array: Array) -> Array:
+    def apply(self, array: Array, *, out: Array | None = None, owned: bool = False, threads: int = 0) -> Array:
+        level = self.threshold if self.to_onehot is None else None
         if self.argmax:
-            array = array.argmax(axis=0)[np.newaxis].astype(np.uint8)
-        if self.threshold is not None and self.to_onehot is None:
-            array = (array >= self.threshold).astype(np.uint8)
-        return array
+            labels = out if out is not None and level is None else np.empty((1, *array.shape[1:]), np.uint8)
+            if array.dtype == np.uint8:  # channels of 0 and 1: the first that is set, or the first
+                kernels.threshold(as_4d(array), as_4d(labels)[0], 1, first_label=0, threads=threads)
+            else:
+                kernels.argmax(as_4d(array), as_4d(labels)[0], threads=threads)
+            array = labels
+        if level is None:
+            return array if self.argmax else copied(array, out, threads)
+        if out is None:
+            out = np.empty(array.shape, np.uint8)
+        if array.dtype == np.uint8:
+            level = min(max(math.ceil(level), 0), 256)
+        if array.dtype == np.uint8 and level == 256:
+            out[...] = 0
+            return out
+        for channel, mask in zip(as_4d(array), as_4d(out), strict=True):
+            kernels.threshold(channel[np.newaxis], mask, level, threads=threads)
+        return out
 
 
 @register("postprocessing")
@@ -98,6 +124,17 @@ class Invertd(Transform):
     orig_keys: Annotated[str | None, PerKey] = None
     nearest_interp: Annotated[bool, PerKey] = True
     post_func: Annotated[None, PerKey] = None
+
+
+def copied(array: Array, out: Array | None, threads: int = 0) -> Array:
+    """The array, or ``out`` with its values."""
+    if out is None:
+        return array
+    if array.dtype == np.float32:
+        kernels.gather(as_4d(array), as_4d(out), (0, 0, 0), threads=threads)
+    else:
+        np.copyto(out, array)
+    return out
 
 
 def online_rule(steps: Sequence[Pointwise]) -> OnlineRule | None:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside import kernels
+
 from ..bundle_schema import BundleMeta, NetworkDataFormat
 from ..errors import BundleError
 from .intensity import EnsureTyped
 from .morphology import Morphology
-from .online import OnlineRule
+from .online import OnlineRule, as_4d
 from .post import Activationsd, AsDiscreted, Invertd, Pointwise, online_rule
 from .registry import Transform
 from .state import Array, Inverse
@@ -178,15 +180,16 @@ class PostPlan:
                 array = go_back(array, trace, step, run, threads)
                 index += run is not None
             index += 1
-        return collapse(array, self.first_label)
+        return collapse(array, self.first_label, threads)
 
 
-def collapse(array: Array, first_label: int) -> Array:
-    """Channels of 0 and 1 to one label map: the first channel that is set gives the label."""
+def collapse(array: Array, first_label: int, threads: int = 0) -> Array:
+    """Channels of 0 and 1 (uint8) to one label map: the first channel that is set gives the label."""
     if len(array) == 1:
         return array
-    out = np.where(array.any(axis=0), array.argmax(axis=0) + first_label, 0)
-    return out[np.newaxis].astype(np.uint8)
+    out = np.empty((1, *array.shape[1:]), np.uint8)
+    kernels.threshold(as_4d(array), as_4d(out)[0], 1, first_label=first_label, threads=threads)
+    return out
 
 
 def _collapsed(step: Run | Back | Morphology, first_label: int) -> Run | Back | Morphology:

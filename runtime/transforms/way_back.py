@@ -8,20 +8,24 @@ logits do not either.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside import kernels
+
 from .geometry import Interpolation, Resampled, Window
-from .online import discretise
+from .online import as_4d, discretise
 from .post import AsDiscreted, Pointwise, online_rule
 from .resize import Scaled
 from .state import Array, Inverse, allocate, slabs
 
 _CHUNK = 1 << 22
 """Scores put through the pointwise steps at a time: 16 MB and as much again in temporaries."""
+_SLAB = 1 << 23
+"""Scores put through all of a run at a time where their result is kept: 32 MB, and as much again in temporaries."""
 _ROWS = 1 << 23
 """Scores interpolated at a time: 32 MB."""
 
@@ -36,37 +40,35 @@ class Run:
     def discretises(self) -> bool:
         return any(isinstance(step, AsDiscreted) and step.discretises for step in self.steps)
 
-    def apply(self, array: Array, threads: int) -> Array:
-        """[C, ...] to labels or channels of 0 and 1 (uint8), or to scores (float32); ``array`` is not changed."""
-        rule = online_rule(self.steps) if array.dtype == np.float32 else None
-        if rule is not None and array.ndim > 2 and (rule.kind == "argmax" or len(array) == 1):
-            return discretise(array, rule, threads)[np.newaxis]
-        rows = slabs(array.shape[1:], (1 << 23) // len(array))
-        return _in_slabs(lambda part: self.of(array[:, part]), rows, array.shape[1])
+    def apply(self, array: Array, threads: int, out: Array | None = None) -> Array:
+        """[C, ...] to labels or channels of 0 and 1 (uint8), or to scores (float32); ``array`` is not changed.
 
-    def of(self, array: Array) -> Array:
+        Written into ``out`` where given, ``len(of_zeros(C))`` channels of that dtype.
+        """
+        if out is None:
+            kind = self.of_zeros(len(array))
+            out = allocate((len(kind), *array.shape[1:]), kind.dtype)
+        rule = online_rule(self.steps) if array.dtype == np.float32 else None
+        if rule is not None and (rule.kind == "argmax" or len(array) == 1):
+            discretise(array, rule, threads, out[0])
+            return out
+        for part in slabs(array.shape[1:], _SLAB // len(array)):
+            self.of(array[:, part], threads, out[:, part])
+        return out
+
+    def of(self, array: Array, threads: int, out: Array | None = None) -> Array:
         """As :meth:`apply`, all at once."""
-        array = array.astype(np.float32) if array.dtype != np.uint8 else array
-        for step in self.steps:
-            array = step.apply(array)
-        return array
+        array = array if array.dtype in (np.float32, np.uint8) else array.astype(np.float32)
+        owned = False
+        for step in self.steps[:-1]:
+            made = step.apply(array, owned=owned, threads=threads)
+            owned = owned or made is not array
+            array = made
+        return self.steps[-1].apply(array, out=out, owned=owned, threads=threads)
 
     def of_zeros(self, channels: int) -> Array:
         """What becomes of a voxel whose channels are all 0."""
-        return self.of(np.zeros((channels, 1), np.float32))[:, 0]
-
-
-def _in_slabs(make: Callable[[slice], Array], rows: Iterable[slice], total: int) -> Array:
-    """Put [C, rows, ...] made slab by slab together, with one slab at a time beside the result."""
-    out: Array | None = None
-    for part in rows:
-        made = make(part)
-        if out is None:
-            out = made if part.stop == total else allocate((made.shape[0], total, *made.shape[2:]), made.dtype)
-        if out is not made:
-            out[:, part] = made
-    assert out is not None  # no image has zero rows
-    return out
+        return self.of(np.zeros((channels, 1), np.float32), 1)[:, 0]
 
 
 class WayBack:
@@ -119,7 +121,7 @@ class WayBack:
             end = min(at + self._chunk, stop)
             part = values[(slice(None), slice(at - first, end - first), *self._source[1:])]
             self._add_zeros(at - wanted.start + self._place[0].start)
-            self._add(end - at, self._before.of(part) if self._before is not None else part)
+            self._add(end - at, part)
 
     def labels(self) -> Array:
         """[C', spatial...] of uint8 before the last interpolation, once every plane is in."""
@@ -133,14 +135,22 @@ class WayBack:
             self._add(min(self._chunk, until - self._end), None)
 
     def _add(self, count: int, values: Array | None) -> None:
-        """Hold ``count`` more planes, zero but for ``values`` at their place, and make the rows that they complete."""
+        """Hold ``count`` more planes, zero but for ``values`` at their place, and make the rows that they complete.
+
+        ``values`` are the network's.
+        """
         self._make_room(count)
         at = self._end - self._first
         room = self._held[:, at : at + count]
-        if values is None or values.shape != room.shape:
+        if values is None:
             room[...] = 0
-        if values is not None:
-            room[(slice(None), slice(None), *self._place[1:])] = values
+        elif values.shape == room.shape and self._before is not None:
+            self._before.of(values, self._threads, room)
+        else:
+            scores = values if self._before is None else self._before.of(values, self._threads)
+            first = (0, *(-part.start for part in self._place[1:]))
+            z, y, x = (0,) * (3 - len(first)) + first
+            kernels.gather(as_4d(scores), as_4d(room), (z, y, x), fill=0.0, threads=self._threads)
         self._end += count
         self._make()
 
@@ -171,10 +181,10 @@ class WayBack:
             if high > self._end:
                 return
             planes = self._held[:, low - self._first : high - self._first]
-            made = self._after.apply(self._step.rows(planes, low, self._row, stop, self._threads), self._threads)
+            scores = self._step.rows(planes, low, self._row, stop, self._threads)
             if self._out is None:
-                self._out = allocate((len(made), *self._step.shape), made.dtype)
-            self._out[:, self._row : stop] = made
+                self._out = allocate((len(self.fill), *self._step.shape), self.fill.dtype)
+            self._after.apply(scores, self._threads, self._out[:, self._row : stop])
             self._row = stop
 
 

@@ -19,7 +19,7 @@ from bedside.runtime.bundle_schema import InfererSpec
 from bedside.runtime.devices import open_program
 from bedside.runtime.errors import BundleError, StudyRejected
 from bedside.runtime.inferer import OnlineRule, infer, infer_cine
-from bedside.runtime.sliding_window import Windows, importance_map, roi_of, window_starts
+from bedside.runtime.sliding_window import Windows, importance, roi_of, window_starts
 
 onnx = pytest.importorskip("onnx", reason="the networks are written with onnx: pip install 'bedside[dev]'")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
@@ -94,6 +94,15 @@ def test_sliding_window_equals_monai(folder: Path, name: str, device: str) -> No
     np.testing.assert_allclose(got, want, atol=1e-4, rtol=1e-5)
 
 
+def importance_map(roi: tuple[int, ...], mode: str, sigma_scale: Any = 0.125) -> Array:
+    """The weights as the kernels multiply them."""
+    weights = importance(roi, mode, sigma_scale)
+    product = np.ones(roi, np.float32)
+    for axis, bell in enumerate(weights.bells):
+        product *= bell.reshape([-1 if index == axis else 1 for index in range(len(roi))])
+    return np.maximum(product, np.float32(weights.floor))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_importance_map_equals_monai(name: str) -> None:
     _, _, spec, image, _ = golden_case(name)
@@ -145,15 +154,16 @@ def test_blending_is_the_weighted_mean(
     got = infer(network, image, spec)
     windows = Windows.over(space, roi, overlap)
     weight = importance_map(roi, "gaussian").astype(np.float64)
-    around = [(pad, max(want - size, 0) - pad) for pad, want, size in zip(windows.before, roi, space, strict=True)]
+    before = [-starts[0] for starts in windows.axes]
+    around = [(pad, max(want - size, 0) - pad) for pad, want, size in zip(before, roi, space, strict=True)]
     padded = np.pad(image, [(0, 0), *around])
     total, norm = np.zeros((3, *padded.shape[1:])), np.zeros(padded.shape[1:])
     for start in windows.starts:
-        at = tuple(slice(s + pad, s + pad + r) for s, pad, r in zip(start, windows.before, roi, strict=True))
+        at = tuple(slice(s + pad, s + pad + r) for s, pad, r in zip(start, before, roi, strict=True))
         window = np.ascontiguousarray(padded[(slice(None), *at)])[None]
         total[(slice(None), *at)] += network.run({"image": window})["pred"][0] * weight
         norm[at] += weight
-    inside = tuple(slice(pad, pad + size) for pad, size in zip(windows.before, space, strict=True))
+    inside = tuple(slice(pad, pad + size) for pad, size in zip(before, space, strict=True))
     want = (total / norm)[(slice(None), *inside)]
     assert got.windows == len(windows.starts)
     assert got.logits is not None
