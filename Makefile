@@ -11,7 +11,7 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find runtime kernels backends m
 help:
 	@echo 'make demo    run both bundles on phantom studies on every CPU backend; open demo-out/index.html'
 	@echo 'make test    lint, type check and every test'
-	@echo 'make bench   run the benchmarks and put their table into the README'
+	@echo 'make bench   run the benchmarks and put their tables into README.md and docs/bench.md'
 	@echo 'make check-kernels  the kernels alone: instruction sets, sanitizers, fuzz targets, aarch64, CUDA, a CPU without AVX'
 	@echo 'make format  apply the formatters'
 
@@ -46,7 +46,7 @@ format: $(VENV)/installed
 	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h' '*.cu')
 
 bench: $(VENV)/installed
-	BEDSIDE_SHARED_DATA=$${BEDSIDE_SHARED_DATA:-../shared/data} $(BIN)/python -m bedside.benchmarks.all --json build/bench.json --readme README.md
+	BEDSIDE_SHARED_DATA=$${BEDSIDE_SHARED_DATA:-../shared/data} $(BIN)/python -m bedside.benchmarks.all README.md docs/bench.md
 
 # The kernels' own checks, a line each; scripts/check-kernels says which there are and runs them one by one.
 check-kernels: $(VENV)/installed

@@ -1,50 +1,67 @@
-"""Every benchmark: ``python -m bedside.benchmarks.all --json F --readme README.md`` writes the JSON and the table."""
+"""Every benchmark, and the tables of the documents: ``python -m bedside.benchmarks.all README.md docs/bench.md``.
+
+Each benchmark writes its JSON object to a file of its name in one folder; the tables are made from those files alone. A
+document has a table between ``<!-- bench:kernels -->`` and ``<!-- /bench -->``: names of benchmarks with commas between
+them and, after one more colon, what a row's name must contain.
+"""
 
 from __future__ import annotations
 
-import os
+import json
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from . import decode, kernels, read_study, write_seg
+from . import decode, kernels, read_study, whole_path, write_seg
+from .limits import cores
 from .rows import document, headline, markdown, write
 
-BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
+    "read": lambda rounds: document(read_study.rows(rounds=rounds)),
+    "decode": lambda rounds: document(decode.rows(rounds, cores())),
+    "seg": lambda rounds: document(write_seg.rows(rounds=rounds)),
+    "kernels": lambda rounds: kernels.bench(rounds=rounds),
+    "path": lambda rounds: whole_path.bench(rounds=rounds),
+}
+_MARKS = re.compile(r"(<!-- bench:([\w,]+)(?::([^>]+?))? -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
-def between_marks(text: str, table: str) -> str:
-    """``text`` with what stands between the marks replaced by ``table``."""
-    head, _, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not end:
-        raise SystemExit(f"no '{BEGIN}' and '{END}' to put the table between")
-    return f"{head}{BEGIN}\n{table}{end}{tail}"
+def filled(text: str, contents: Mapping[str, Any]) -> str:
+    """``text`` with each table between its marks made anew; one whose benchmarks are not in ``contents`` stays."""
+
+    def table(found: re.Match[str]) -> str:
+        begin, names, part, end = found.groups()
+        chosen = [contents[name] for name in names.split(",") if name in contents]
+        if not chosen:
+            return found.group()
+        rows = [row for content in chosen for row in content["rows"] if (part or "") in row["name"]]
+        head = f"On {headline(chosen[-1])}; medians of n interleaved rounds."
+        return f"{begin}{head}\n\n{markdown({'rows': rows})}{end}"
+
+    return _MARKS.sub(table, text)
 
 
 def main(
-    json: Annotated[Path | None, typer.Option(help="Write the rows and the environment to this file.")] = None,
-    readme: Annotated[Path | None, typer.Option(help="Put the table into this file, between its marks.")] = None,
+    documents: Annotated[list[Path] | None, typer.Argument(help="Documents whose tables are made anew.")] = None,
+    folder: Annotated[Path, typer.Option("--json", help="Folder of the JSON objects.")] = Path("build/bench"),
+    only: Annotated[str, typer.Option(help=f"Which of {', '.join(BENCHMARKS)} to run; none: tables only.")] = ",".join(
+        BENCHMARKS
+    ),
     rounds: Annotated[int, typer.Option(help="Timed rounds a candidate.", min=1)] = 5,
 ) -> None:
-    """Time reading, decoding, kernels and SEG writing beside their peers."""
-    found = []
-    for name, rows in (
-        ("reading a study", read_study.rows(rounds=rounds)),
-        ("decoding", decode.rows(rounds, len(os.sched_getaffinity(0)))),
-        ("kernels", kernels.rows(rounds=rounds)),
-        ("writing a SEG", write_seg.rows(rounds=rounds)),
-    ):
-        Console(stderr=True).print(f"{name} ...")
-        found += list(rows)
-    content = document(found)
-    table = f"`make bench` on {headline(content)}; medians of {rounds} interleaved rounds.\n\n{markdown(content)}"
-    typer.echo(table, nl=False)
-    write(json, content)
-    if readme is not None:
-        readme.write_text(between_marks(readme.read_text(encoding="utf-8"), table), encoding="utf-8")
+    """Time everything beside its peers, and put the figures into the documents."""
+    for name, run in BENCHMARKS.items():
+        if name in only.split(","):
+            Console(stderr=True).print(f"{name} ...")
+            write(folder / f"{name}.json", run(rounds))
+    files = {name: folder / f"{name}.json" for name in BENCHMARKS}
+    contents = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.is_file()}
+    for path in documents or []:
+        path.write_text(filled(path.read_text(encoding="utf-8"), contents), encoding="utf-8")
 
 
 if __name__ == "__main__":

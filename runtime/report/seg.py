@@ -157,7 +157,7 @@ def occupied(stack: Labels, number: int) -> NDArray[np.intp]:
 
 
 def _append(pixels: NDArray[np.uint8], start: int, stack: Labels, number: int) -> None:
-    """Add the bits of ``stack == number`` to ``pixels`` from bit ``start`` on; for frames of no whole number of bytes."""
+    """Add the bits of ``stack == number`` to ``pixels`` from bit ``start`` on; frames may share a byte."""
     bits = np.empty(-(-stack.size // 8), np.uint8)
     pack_bits(stack, bits, number)
     byte, shift = divmod(start, 8)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from bedside.benchmarks.all import filled
 from bedside.benchmarks.kernels import cases, comparisons
 from bedside.benchmarks.kernels.cases import Case, Figure
 from bedside.benchmarks.limits import memcpy, reading
@@ -99,3 +100,18 @@ def test_bench_kernels_writes_its_rows(tmp_path: Path, monkeypatch: pytest.Monke
     assert [(row["name"], row["met"], row["n"]) for row in content["rows"]] == [("add", True, 2)]
     assert set(content["environment"]["limits"]) == {"memcpy_gb_per_s", "read_gb_per_s", "threads"}
     assert "memcpy" in done.output
+
+
+def test_tables_of_a_document_are_made_from_the_files() -> None:
+    contents = {
+        "read": document([Row("read it", 1.0, "ms"), Row("read all", 2.0, "ms")]),
+        "path": document([Row("whole", 3.0, "ms")]),
+    }
+    text = "a\n<!-- bench:read,path -->\nold\n<!-- /bench -->\nb\n<!-- bench:read:all -->\n<!-- /bench -->\nc\n"
+    text += "<!-- bench:kernels -->\nkept\n<!-- /bench -->\n"
+    made = filled(text, contents)
+    assert "old" not in made
+    assert made.count("| read all |") == 2
+    assert made.count("| read it |") == made.count("| whole |") == 1
+    assert made.endswith("c\n<!-- bench:kernels -->\nkept\n<!-- /bench -->\n")
+    assert filled(made, contents) == made
