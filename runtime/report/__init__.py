@@ -23,6 +23,7 @@ from time import perf_counter
 from typing import BinaryIO
 
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 
 from ..errors import DeliveryError
@@ -180,7 +181,7 @@ def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenF
         content = BytesIO()
         dataset.save_as(content, enforce_file_format=True)
         path = store(name, kind, _writer(content.getvalue()), dataset.SOPInstanceUID, lesion)
-        if dcmread(path) != dataset:
+        if not _same(dcmread(path), dataset):
             raise DeliveryError(f"{name} does not read back as what was written", mend="write to another disk")
         progress("report", done(), total)
 
@@ -202,6 +203,24 @@ def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenF
     store(JSON_NAME, "json", _writer(content + b"\n"))
     progress("report", total, total)
     return files
+
+
+def _same(found: Dataset, meant: Dataset) -> bool:
+    """Whether two datasets are equal; what neither of them has decoded yet is compared as it stands in the file."""
+    if found.keys() != meant.keys():
+        return False
+    for tag in meant.keys():  # noqa: SIM118  iterating decodes
+        one, other = found.get_item(tag), meant.get_item(tag)
+        if isinstance(one, RawDataElement) and isinstance(other, RawDataElement):
+            if (one.VR, one.value) != (other.VR, other.value):
+                return False
+        elif meant[tag].VR == "SQ":
+            items, others = found[tag].value, meant[tag].value
+            if len(items) != len(others) or not all(map(_same, items, others)):
+                return False
+        elif found[tag] != meant[tag]:
+            return False
+    return True
 
 
 def _writer(content: bytes) -> Callable[[BinaryIO], object]:

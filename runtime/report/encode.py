@@ -1,7 +1,7 @@
-"""Data elements straight to bytes, Explicit VR Little Endian (DICOM PS3.5 7.1.2), for the one part where it counts.
+"""Data elements straight to bytes, Explicit VR Little Endian (DICOM PS3.5 7.1.2), for the parts where it counts.
 
-A SEG has one nested item for each frame. Building 300 of them as pydicom datasets and writing them takes longer than
-everything else about the file; as bytes they take a few milliseconds.
+A SEG has one nested item for each frame, an SR one for each source image. Building 300 of them as pydicom datasets and
+writing them takes longer than everything else about the file; as bytes they take a few milliseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
+from pydicom.charset import convert_encodings, default_encoding
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.tag import BaseTag
 from pydicom.valuerep import DSfloat
 
 _LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"}
@@ -33,6 +39,35 @@ def item(*elements: bytes) -> bytes:
 def sequence(tag: int, items: Iterable[bytes]) -> bytes:
     """A sequence of finished items, with explicit length."""
     return element(tag, b"SQ", b"".join(items))
+
+
+def raw_sequence(tag: int, items: Iterable[bytes]) -> RawDataElement:
+    """A sequence of finished items as an element of a pydicom dataset, which decodes it when it is asked for."""
+    content = b"".join(items)
+    return RawDataElement(BaseTag(tag), "SQ", len(content), content, 0, False, True)
+
+
+def dataset_item(dataset: Dataset) -> bytes:
+    """A pydicom dataset as a sequence item; text in the default repertoire or UTF-8."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, dataset, parent_encoding="ISO_IR 192")
+    return item(buffer.getvalue())
+
+
+def write_as_it_stands(dataset: Dataset) -> None:
+    """Let pydicom write the finished sequences of a dataset, at any depth, as the bytes that they are.
+
+    Without it pydicom decodes them, and looks through all that lies below an item for VRs that depend on other
+    elements, once for each level it lies at.
+    """
+    text = convert_encodings(dataset.get("SpecificCharacterSet", default_encoding))
+    dataset.set_original_encoding(False, True, text if "SpecificCharacterSet" in dataset else default_encoding)
+    for tag in list(dataset.keys()):
+        one = dataset.get_item(tag)
+        if isinstance(one, DataElement) and one.VR == "SQ":
+            for part in one.value:
+                write_as_it_stands(part)
 
 
 def code(tag: int, value: str, scheme: str, meaning: str) -> bytes:

@@ -22,12 +22,12 @@ from pydicom.sr.coding import Code as DicomCode
 from ..findings import ClassScore, Lesion
 from ..image import Cine, Frame, Image, Volume
 from ..uids import content_uid
+from . import encode
 from .context import (
     IMPLEMENTATION_UID,
     MANUFACTURER,
     ReportInput,
     instances,
-    reference,
     result_dataset,
 )
 from .image_library import image_library
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 SERIES_NUMBER = 9002
+_EVIDENCE = 0x0040A375
 
 _PIXELS = DicomCode("{pixels}", "UCUM", "Pixels")
 _HOUNSFIELD = DicomCode("[hnsf'U]", "UCUM", "Hounsfield unit")
@@ -74,11 +75,12 @@ def build(data: ReportInput, seg: Segmentation | None) -> Dataset:
     ds = result_dataset(data, COMPREHENSIVE_3D_SR, uid, "SR", SERIES_NUMBER, f"{data.bundle.name}: report")
     ds.CompletionFlag, ds.VerificationFlag, ds.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
     ds.PerformedProcedureCodeSequence, ds.ReferencedPerformedProcedureStepSequence = [], []
-    ds.CurrentRequestedProcedureEvidenceSequence = [_references(data, seg)]
+    ds[_EVIDENCE] = encode.raw_sequence(_EVIDENCE, [_references(data, seg)])
     ds.update({element.tag: element for element in content})
     place = next(n for n, item in enumerate(ds.ContentSequence) if item.RelationshipType == "CONTAINS")
     before, after = ds.ContentSequence[:place], ds.ContentSequence[place:]
     ds.ContentSequence = Sequence([*before, image_library(data), *after])
+    encode.write_as_it_stands(ds)
     return ds
 
 
@@ -93,20 +95,18 @@ def _groups(data: ReportInput, seg: Segmentation | None) -> list[Any]:
     return [_lesion_group(data, seg, lesion, specs[lesion.label]) for lesion in data.findings.lesions]
 
 
-def _references(data: ReportInput, seg: Segmentation | None) -> Dataset:
-    """Hierarchical SOP Instance Reference Macro (PS3.3 C.17.2.1): every source image, and the SEG."""
-    study = Dataset()
-    study.StudyInstanceUID = data.study_uid
-    source = Dataset()
-    source.SeriesInstanceUID = data.header.SeriesInstanceUID
-    source.ReferencedSOPSequence = [reference(*pair) for pair in instances(data.frames)]
-    study.ReferencedSeriesSequence = [source]
+def _references(data: ReportInput, seg: Segmentation | None) -> bytes:
+    """Hierarchical SOP Instance Reference Macro (PS3.3 C.17.2.1): every source image, and the SEG; encoded."""
+
+    def series(uid: str, pairs: list[tuple[str, str]]) -> bytes:
+        images = encode.sequence(0x00081199, [encode.item(*encode.reference(*pair)) for pair in pairs])
+        return encode.item(images, encode.element(0x0020000E, b"UI", uid.encode("ascii")))
+
+    items = [series(str(data.header.SeriesInstanceUID), instances(data.frames))]
     if seg is not None:
-        item = Dataset()
-        item.SeriesInstanceUID = data.series_uid("SEG")
-        item.ReferencedSOPSequence = [reference(seg.sop_class_uid, seg.sop_instance_uid)]
-        study.ReferencedSeriesSequence.append(item)
-    return study
+        items.append(series(data.series_uid("SEG"), [(seg.sop_class_uid, seg.sop_instance_uid)]))
+    study = encode.element(0x0020000D, b"UI", data.study_uid.encode("ascii"))
+    return encode.item(encode.sequence(0x00081115, items), study)
 
 
 def _procedure(data: ReportInput) -> DicomCode:
