@@ -67,32 +67,19 @@ void sums(const void* src_, Index n, bool nonzero, Sums& found) {
 constexpr Index kLanes = 8;
 
 template <typename T>
-Moments moments(const void* src_, Index n, bool nonzero) {
-  const T* __restrict src = static_cast<const T*>(src_);
-  std::int32_t count = static_cast<std::int32_t>(n);
-  T shift = src[0];
-  // What is left out becomes the shift, which adds nothing to either sum.
-  T kept[StatisticsLoops::kMost];
-  if (nonzero) {
-    count = 0;
-    for (Index i = 0; i < n; ++i) count += src[i] != T(0);
-    if (count == 0) return {0, 0.0, 0.0};
-    for (Index i = 0; shift == T(0); ++i) shift = src[i];
-    for (Index i = 0; i < n; ++i) kept[i] = src[i] == T(0) ? shift : src[i];
-    src = kept;
-  }
-  const double from = static_cast<double>(shift);
+Moments block_moments(const T* __restrict src, Index n, std::int64_t count, T shift_) {
+  const double shift = static_cast<double>(shift_);
   double sum[kLanes] = {}, squares[kLanes] = {};
   const Index whole = n - n % kLanes;
   for (Index i = 0; i < whole; i += kLanes) {
     for (Index lane = 0; lane < kLanes; ++lane) {
-      const double d = static_cast<double>(src[i + lane]) - from;
+      const double d = static_cast<double>(src[i + lane]) - shift;
       sum[lane] += d;
       squares[lane] += d * d;
     }
   }
   for (Index i = whole; i < n; ++i) {
-    const double d = static_cast<double>(src[i]) - from;
+    const double d = static_cast<double>(src[i]) - shift;
     sum[i - whole] += d;
     squares[i - whole] += d * d;
   }
@@ -102,38 +89,85 @@ Moments moments(const void* src_, Index n, bool nonzero) {
       squares[lane] += squares[lane + half];
     }
   }
-  return shifted_moments(count, from, sum[0], squares[0]);
+  return shifted_moments(count, shift, sum[0], squares[0]);
+}
+
+template <typename T>
+Moments moments(const void* src_, Index n, bool nonzero) {
+  const T* __restrict src = static_cast<const T*>(src_);
+  if (!nonzero) return block_moments(src, n, n, src[0]);
+  std::int32_t count = 0;
+  for (Index i = 0; i < n; ++i) count += src[i] != T(0);
+  if (count == 0) return {0, 0.0, 0.0};
+  if (count == n) return block_moments(src, n, n, src[0]);
+  T shift = T(0);
+  for (Index i = 0; shift == T(0); ++i) shift = src[i];
+  // What is left out becomes the shift, which adds nothing to either sum.
+  T kept[StatisticsLoops::kMost];
+  for (Index i = 0; i < n; ++i) kept[i] = src[i] == T(0) ? shift : src[i];
+  return block_moments(kept, n, count, shift);
 }
 
 constexpr Index kTables = StatisticsLoops::kTables;
 
+// The bits in which any of so many values differs from the first. Where an image is flat, and much of it is, a group is
+// counted at once: increments of one counter would each wait for the one before.
+template <Index Group, typename T>
+BEDSIDE_HD T differing_bits(const T* __restrict src) {
+  const T first = src[0];
+  T bits = 0;
+  for (Index i = 0; i < Group; ++i) bits |= static_cast<T>(src[i] ^ first);
+  return bits;
+}
+
 void count_8(const void* src_, Index n, std::uint32_t* __restrict tables) {
   const std::uint8_t* __restrict src = static_cast<const std::uint8_t*>(src_);
+  constexpr Index kGroup = 64;
   Index i = 0;
-  for (; i + 8 <= n; i += 8) {
-    std::uint64_t eight;
-    std::memcpy(&eight, src + i, 8);
-    for (Index k = 0; k < 8; ++k) ++tables[(k % kTables) * 256 + (eight >> (8 * k) & 0xffu)];
+  for (; i + kGroup <= n; i += kGroup) {
+    if (differing_bits<kGroup>(src + i) == 0) {
+      tables[src[i]] += kGroup;
+      continue;
+    }
+    for (Index at = i; at < i + kGroup; at += 8) {
+      std::uint64_t eight;
+      std::memcpy(&eight, src + at, 8);
+      for (Index k = 0; k < 8; ++k) ++tables[(k % kTables) * 256 + static_cast<Index>(eight >> (8 * k) & 0xffu)];
+    }
   }
   for (; i < n; ++i) ++tables[src[i]];
 }
 
 void count_16(const void* src_, Index n, std::uint32_t* __restrict tables) {
   const std::uint16_t* __restrict src = static_cast<const std::uint16_t*>(src_);
+  constexpr Index kGroup = 32;
   Index i = 0;
-  for (; i + 4 <= n; i += 4) {
-    std::uint64_t four;
-    std::memcpy(&four, src + i, 8);
-    for (Index k = 0; k < 4; ++k) ++tables[k % kTables * 65536 + static_cast<Index>(four >> (16 * k) & 0xffffu)];
+  for (; i + kGroup <= n; i += kGroup) {
+    if (differing_bits<kGroup>(src + i) == 0) {
+      tables[src[i]] += kGroup;
+      continue;
+    }
+    for (Index at = i; at < i + kGroup; at += 4) {
+      std::uint64_t four;
+      std::memcpy(&four, src + at, 8);
+      for (Index k = 0; k < 4; ++k) ++tables[k % kTables * 65536 + static_cast<Index>(four >> (16 * k) & 0xffffu)];
+    }
   }
   for (; i < n; ++i) ++tables[src[i]];
 }
 
 void count_upper(const void* src_, Index n, std::uint32_t* __restrict tables) {
   const std::uint32_t* __restrict src = static_cast<const std::uint32_t*>(src_);
+  constexpr Index kGroup = 32;
   Index i = 0;
-  for (; i + 4 <= n; i += 4) {
-    for (Index k = 0; k < 4; ++k) ++tables[k % kTables * 65536 + static_cast<Index>(src[i + k] >> 16)];
+  for (; i + kGroup <= n; i += kGroup) {
+    if (differing_bits<kGroup>(src + i) < 65536u) {
+      tables[src[i] >> 16] += kGroup;
+      continue;
+    }
+    for (Index at = i; at < i + kGroup; at += 4) {
+      for (Index k = 0; k < 4; ++k) ++tables[k % kTables * 65536 + static_cast<Index>(src[at + k] >> 16)];
+    }
   }
   for (; i < n; ++i) ++tables[src[i] >> 16];
 }
@@ -141,25 +175,31 @@ void count_upper(const void* src_, Index n, std::uint32_t* __restrict tables) {
 void count_lower(const void* src_, Index n, const std::uint32_t* upper, int wanted, std::uint32_t* __restrict tables) {
   const std::uint32_t* __restrict src = static_cast<const std::uint32_t*>(src_);
   constexpr Index kGroup = 32;
-  std::uint32_t hits[StatisticsLoops::kMost + kGroup];
-  for (int k = 0; k < wanted; ++k) {
-    const std::uint32_t top = upper[k] << 16;
-    Index found = 0;
-    for (Index i = 0; i < n; i += kGroup) {
-      const Index some = n - i < kGroup ? n - i : kGroup;
-      // Most groups have none: that is found out with vectors. (v ^ top) < 65536 says that the upper bits are equal.
+  std::uint32_t hits[kGroup];
+  for (Index i = 0; i < n; i += kGroup) {
+    const Index some = n - i < kGroup ? n - i : kGroup;
+    const bool flat = some == kGroup && differing_bits<kGroup>(src + i) == 0;
+    for (int k = 0; k < wanted; ++k) {
+      // (v ^ top) < 65536 says that the upper bits are equal; what is left is the lower half.
+      const std::uint32_t top = upper[k] << 16;
+      std::uint32_t* const table = tables + static_cast<Index>(k) * 65536;
+      if (flat) {
+        if ((src[i] ^ top) < 65536u) table[src[i] ^ top] += kGroup;
+        continue;
+      }
+      // Most groups have none: that is found out with vectors.
       std::uint32_t any = 0;
       if (some == kGroup) {
         for (Index j = 0; j < kGroup; ++j) any |= (src[i + j] ^ top) < 65536u;
         if (any == 0) continue;
       }
+      Index found = 0;
       for (Index j = 0; j < some; ++j) {
-        hits[found] = src[i + j];
-        found += (src[i + j] ^ top) < 65536u;
+        hits[found] = src[i + j] ^ top;
+        found += hits[found] < 65536u;
       }
+      for (Index j = 0; j < found; ++j) ++table[hits[j]];
     }
-    std::uint32_t* const table = tables + static_cast<Index>(k) * 65536;
-    for (Index i = 0; i < found; ++i) ++table[hits[i] & 0xffffu];
   }
 }
 
@@ -169,9 +209,6 @@ Index count_equal(const void* src_, Index n, std::uint32_t bits) {
   for (Index i = 0; i < n; ++i) count += src[i] == bits;
   return count;
 }
-
-template <typename T>
-constexpr Index kSearch = 256 / sizeof(T);  // elements that are asked at once
 
 // An integer as wide as an element, so that a vector of answers is as long as one of elements.
 template <Index Size>
@@ -189,11 +226,11 @@ struct Answer<4> {
   using Type = std::uint32_t;
 };
 
-template <typename T>
+template <Index N, typename T>
 bool any(const T* __restrict src, const ValueRange<T>& range_) {
   const ValueRange<T> range{range_.low, range_.high, false};
   typename Answer<sizeof(T)>::Type some = 0, all = 1;
-  for (Index i = 0; i < kSearch<T>; ++i) {
+  for (Index i = 0; i < N; ++i) {
     const typename Answer<sizeof(T)>::Type inside = in_range(src[i], range) ? 1 : 0;
     some |= inside;
     all &= inside;
@@ -201,13 +238,21 @@ bool any(const T* __restrict src, const ValueRange<T>& range_) {
   return range_.outside ? all == 0 : some != 0;
 }
 
+// Elements that are asked at once: many, and then few, so that the one that answers is soon found.
+template <typename T>
+constexpr Index kMany = 256 / sizeof(T);
+template <typename T>
+constexpr Index kFew = 64 / sizeof(T);
+
 template <typename T>
 Index first(const void* src_, Index stride, Index n, const void* range_) {
   const T* src = static_cast<const T*>(src_);
   const ValueRange<T> range = *static_cast<const ValueRange<T>*>(range_);
   Index i = 0;
   if (stride == 1) {
-    while (i + kSearch<T> <= n && !any(src + i, range)) i += kSearch<T>;
+    while (i + kMany<T> <= n && !any<kMany<T>>(src + i, range)) i += kMany<T>;
+    while (i + kFew<T> <= n && !any<kFew<T>>(src + i, range)) i += kFew<T>;
+    if (i + kFew < T >> n && n >= kFew<T> && !any<kFew<T>>(src + n - kFew<T>, range)) return -1;
   }
   for (; i < n; ++i) {
     if (in_range(src[i * stride], range)) return i;
@@ -219,8 +264,11 @@ template <typename T>
 Index last(const void* src_, Index stride, Index n, const void* range_) {
   const T* src = static_cast<const T*>(src_);
   const ValueRange<T> range = *static_cast<const ValueRange<T>*>(range_);
+  const Index all = n;
   if (stride == 1) {
-    while (n >= kSearch<T> && !any(src + n - kSearch<T>, range)) n -= kSearch<T>;
+    while (n >= kMany<T> && !any<kMany<T>>(src + n - kMany<T>, range)) n -= kMany<T>;
+    while (n >= kFew<T> && !any<kFew<T>>(src + n - kFew<T>, range)) n -= kFew<T>;
+    if (n < kFew<T> && all >= kFew<T> && !any<kFew<T>>(src, range)) return -1;
   }
   for (Index i = n - 1; i >= 0; --i) {
     if (in_range(src[i * stride], range)) return i;
