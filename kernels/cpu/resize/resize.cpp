@@ -1,6 +1,7 @@
 #include "resize/resize.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 
 #include "elementwise/loops.h"
@@ -27,6 +28,10 @@ struct Carver {
   }
 };
 
+Index round_up(Index n, Index step) {
+  return (n + step - 1) / step * step;
+}
+
 // A window along one axis: the samples first..first+count-1, weight k at weight[k * step].
 struct Window {
   Index first, count;
@@ -48,7 +53,7 @@ struct Windows {
     most = resize_most(axis);
     first = carver.take<std::int32_t>(axis.to);
     count = carver.take<std::int32_t>(axis.to);
-    weight = carver.take<float>(most * axis.to);
+    weight = carver.take<float>(round_up(most, kTapsAtOnce) * axis.to);
   }
   void fill() {
     most = 1;
@@ -60,7 +65,9 @@ struct Windows {
     }
     for (Index i = 0; i < axis.to; ++i) {
       const ResizeWindow w = resize_window(axis, i);
-      for (Index k = 0; k < most; ++k) weight[k * axis.to + i] = k < w.count ? resize_weight(axis, w, i, k) : 0.0f;
+      for (Index k = 0; k < round_up(most, kTapsAtOnce); ++k) {
+        weight[k * axis.to + i] = k < w.count ? resize_weight(axis, w, i, k) : 0.0f;
+      }
     }
   }
   Window operator[](Index i) const { return {first[i], count[i], weight + i, axis.to}; }
@@ -90,8 +97,8 @@ struct Plan {
   bool through_cache = true;
 
   Index columns() const { return x.axis.to; }
-  // Samples before and after a line that padded windows read, and ignore.
-  Index margin() const { return x.most * std::max<Index>(pixel, 1); }
+  // Samples before and after a line that padded windows read, and ignore; whole cache lines.
+  Index margin() const { return round_up(round_up(x.most, kTapsAtOnce) * pixel + 1, 16); }
   Index line_size() const { return x.axis.from * src.channels + 2 * margin(); }
 };
 
@@ -185,11 +192,20 @@ class Worker {
       line = gray;
     }
     const Index n = p_.columns();
+    const bool blend = p_.lerp && p_.x.most > 1;
+    if (p_.line_pixel == 3 && p_.out.channels == 3) {
+      if (blend) {
+        p_.loop.lerp_sample_colour(line, p_.index, p_.step, p_.x.weight + n, rows, n);
+      } else {
+        p_.loop.sample_colour(line, p_.index, p_.step, p_.x.weight, p_.x.most, rows, n);
+      }
+      return;
+    }
     for (Index c = 0; c < p_.out.channels; ++c) {
       const float* const from = line + c * p_.line_channel;
       if (p_.same_columns) {
         std::copy(from, from + n, rows + c * n);
-      } else if (p_.lerp && p_.x.most > 1) {
+      } else if (blend) {
         p_.loop.lerp_sample(from, p_.index, p_.step, p_.x.weight + n, rows + c * n, n);
       } else {
         p_.loop.sample(from, p_.index, p_.step, p_.x.weight, p_.x.most, rows + c * n, n);
@@ -366,7 +382,8 @@ void resize(const ConstImages& src, const Images& out, const Resize& how, int th
   };
   Carver sizes{nullptr};
   carve(sizes);
-  Carver carver{static_cast<char*>(scratch(sizes.used))};
+  const std::uintptr_t memory = reinterpret_cast<std::uintptr_t>(scratch(sizes.used + 64));
+  Carver carver{reinterpret_cast<char*>((memory + 63) / 64 * 64)};
   for (Windows* axis : axes) axis->carve(carver);
   p.index = carver.take<std::int32_t>(p.columns());
   float* const counts = carver.take<float>(p.columns());
