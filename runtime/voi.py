@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside import kernels
+
 from .image import VoiLut, Window
 
 __all__ = ["choose", "linear", "voi"]
+
+_STORED = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "int32", "float32"))
 
 
 def choose(window: Window | None, lut: VoiLut | None) -> Window | VoiLut | None:
@@ -33,8 +37,8 @@ def linear(how: Window | VoiLut) -> tuple[float, float] | None:
     return 1.0 / width, 0.5 - center / width
 
 
-def voi(values: NDArray[Any], how: Window | VoiLut) -> NDArray[np.float32]:
-    """Brightness 0..1, float32, of modality values of any shape.
+def voi(values: NDArray[Any], how: Window | VoiLut, *, scale: float = 1.0, threads: int = 0) -> NDArray[np.float32]:
+    """Brightness 0..1, or 0..``scale``, float32, of modality values of any shape.
 
     Raises
     ------
@@ -43,23 +47,27 @@ def voi(values: NDArray[Any], how: Window | VoiLut) -> NDArray[np.float32]:
     """
     if isinstance(how, Window) and how.width <= 0:
         raise ValueError(f"a window of width {how.width}")
-    out: NDArray[np.float32] = np.empty_like(values, dtype=np.float32)
+    values = values if values.dtype in _STORED else values.astype(np.float32)
+    out: NDArray[np.float32] = np.empty(values.shape, np.float32)
+    if values.ndim > 3:
+        for part, target in zip(values, out, strict=True):
+            _apply(part, how, target, scale, threads)
+    else:
+        _apply(values, how, out, scale, threads)
+    return out
+
+
+def _apply(values: NDArray[Any], how: Window | VoiLut, out: NDArray[np.float32], scale: float, threads: int) -> None:
+    volume, target = (array[(np.newaxis,) * (3 - array.ndim)] for array in (values, out))
     line = linear(how)
     if line is not None:
-        np.multiply(values, line[0], out=out, casting="same_kind")
-        out += np.float32(line[1])
-        return np.clip(out, 0.0, 1.0, out=out)
-    if isinstance(how, Window):  # SIGMOID, C.11.2.1.3.1
-        np.subtract(values, how.center, out=out, casting="same_kind")
-        out *= np.float32(-4.0 / how.width)
-        # Beyond e to the 80 the brightness is 0 in float32 either way.
-        np.exp(np.minimum(out, np.float32(80.0), out=out), out=out)
-        out += np.float32(1.0)
-        return np.divide(np.float32(1.0), out, out=out)
-    brightness = how.table.astype(np.float32) / np.float32((1 << how.bits) - 1)
-    last = len(brightness) - 1
-    # Plane by plane, as the indices take more room than the values.
-    for plane, target in zip(values, out, strict=True) if values.ndim > 2 else [(values, out)]:
-        index = np.clip(np.rint(plane) - how.first, 0, last).astype(np.intp)
-        target[...] = brightness[index]
-    return out
+        kernels.rescale(
+            volume, target, slope=line[0], intercept=line[1], low=0.0, high=1.0, scale=scale, threads=threads
+        )
+    elif isinstance(how, Window):
+        kernels.sigmoid_window(volume, target, center=how.center, width=how.width, scale=scale, threads=threads)
+    else:
+        brightness = how.table.astype(np.float32) / np.float32((1 << how.bits) - 1) * np.float32(scale)
+        far = abs(how.first) > 1 << 20  # of a mirrored image of 32 bits: float32 has no fractions there to round
+        first, intercept = (0, -float(how.first)) if far else (how.first, 0.0)
+        kernels.look_up(volume, target, brightness, first=first, intercept=intercept, threads=threads)

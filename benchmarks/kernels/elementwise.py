@@ -1,13 +1,19 @@
-"""Rescale, window and cast."""
+"""From stored values to a network's input: window, gray, planes, crop and pad."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bedside.kernels import rescale
+from bedside.kernels import crop_pad, rescale, to_gray, to_planes
 
-from .cases import Candidates, Case, nbytes
+from .cases import Candidates, Case, nbytes, optional
 from .volumes import EDGE, HIGH, INTERCEPT, LOW, SHAPE, SLICES, SLOPE, stored_ct
+
+FRAMES = (100, 600, 800)
+PICTURES = (3, 3000, 3000)
+BEFORE, AFTER, START = (375, 358, 358), (384, 320, 384), (-4, 19, -13)
+"""Shapes of the cropped and padded volume, and the source index of the first voxel."""
+INSIDE = (375, 320, 358)
 
 
 def window_ct(threads: int) -> Candidates:
@@ -31,7 +37,86 @@ def window_ct(threads: int) -> Candidates:
     ours()
     numpy_in_place()
     np.testing.assert_allclose(out, work, atol=1e-6)
-    return {"ours": ours, "numpy": numpy_in_place}
+    candidates: Candidates = {"ours": ours, "numpy": numpy_in_place}
+    if torch := optional("torch"):
+        stored = torch.from_numpy(volume.copy())
+
+        def with_torch() -> object:
+            units = stored.to(torch.float32).mul_(SLOPE).add_(INTERCEPT)
+            return units.clamp_(LOW, HIGH).sub_(LOW).mul_(scale)
+
+        np.testing.assert_allclose(out, with_torch().numpy(), atol=1e-6)  # type: ignore[attr-defined]
+        candidates["torch"] = with_torch
+    if monai := optional("monai.transforms"):
+        ranged = monai.ScaleIntensityRange(LOW, HIGH, 0.0, 1.0, clip=True)
+
+        def with_monai() -> object:
+            return ranged(volume.astype(np.float32) * np.float32(SLOPE) + np.float32(INTERCEPT))
+
+        np.testing.assert_allclose(out, np.asarray(with_monai()), atol=1e-6)
+        candidates["MONAI"] = with_monai
+    return candidates
+
+
+def gray_cine(threads: int) -> Candidates:
+    cine = np.random.default_rng(0).integers(0, 256, (*FRAMES, 3), np.uint8)
+    out, theirs = np.empty(FRAMES, np.float32), np.empty(FRAMES, np.float32)
+
+    def ours() -> None:
+        to_gray(cine, out, threads=threads)
+
+    ours()
+    np.testing.assert_allclose(out[0], cine[0] @ np.array([0.299, 0.587, 0.114], np.float32), atol=1e-3)
+    candidates: Candidates = {"ours": ours}
+    if cv2 := optional("cv2"):
+
+        def opencv() -> None:
+            for frame, target in zip(cine, theirs, strict=True):
+                target[...] = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+        opencv()
+        np.testing.assert_allclose(out, theirs, atol=0.51)  # it rounds to 8 bits
+        candidates["OpenCV"] = opencv
+    return candidates
+
+
+def planes_of_pictures(threads: int) -> Candidates:
+    pictures = np.random.default_rng(0).integers(0, 256, (*PICTURES, 3), np.uint8)
+    shape = (PICTURES[0], 3, *PICTURES[1:])
+    out, theirs = np.empty(shape, np.float32), np.empty(shape, np.float32)
+
+    def ours() -> None:
+        to_planes(pictures, out, threads=threads)
+
+    def with_numpy() -> None:
+        np.copyto(theirs, pictures.transpose(0, 3, 1, 2))
+
+    ours()
+    with_numpy()
+    np.testing.assert_array_equal(out, theirs)
+    return {"ours": ours, "numpy": with_numpy}
+
+
+def box(threads: int) -> Candidates:
+    volume = np.random.default_rng(0).random(BEFORE, np.float32)
+    out, theirs = np.empty(AFTER, np.float32), np.empty(AFTER, np.float32)
+
+    def ours() -> None:
+        crop_pad(volume, out, START, threads=threads)
+
+    def with_numpy() -> None:
+        theirs[...] = 0
+        theirs[4 : 4 + INSIDE[0], :, 13 : 13 + INSIDE[2]] = volume[:, 19 : 19 + INSIDE[1]]
+
+    ours()
+    with_numpy()
+    np.testing.assert_array_equal(out, theirs)
+    candidates: Candidates = {"ours": ours, "numpy": with_numpy}
+    if monai := optional("monai.transforms"):
+        crop_or_pad = monai.ResizeWithPadOrCrop(AFTER)
+        assert tuple(crop_or_pad(volume[np.newaxis]).shape[1:]) == AFTER
+        candidates["MONAI"] = lambda: crop_or_pad(volume[np.newaxis])
+    return candidates
 
 
 CASES = (
@@ -40,5 +125,27 @@ CASES = (
         window_ct,
         goals={"memcpy": 0.85},
         traffic=nbytes((SHAPE, 2), (SHAPE, 4)),
+        peers=("MONAI", "torch"),
+    ),
+    Case(
+        "cine 100x600x800x3 uint8 -> gray float32",
+        gray_cine,
+        goals={"OpenCV": 5.0},
+        why={"OpenCV": "takes what a copy of its bytes takes"},
+        traffic=nbytes(((*FRAMES, 3), 1), (FRAMES, 4)),
+    ),
+    Case(
+        "3x3000x3000x3 uint8 HWC -> NCHW float32",
+        planes_of_pictures,
+        goals={"numpy": 5.0},
+        why={"numpy": "takes what a copy of its bytes takes"},
+        traffic=nbytes(((*PICTURES, 3), 1), ((*PICTURES, 3), 4)),
+    ),
+    Case(
+        "crop and pad 375x358x358 -> 384x320x384 float32, buffer reused",
+        box,
+        goals={"numpy": 1.5},
+        traffic=nbytes((INSIDE, 4), (AFTER, 4)),
+        peers=("MONAI",),
     ),
 )

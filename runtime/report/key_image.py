@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw
 from pydicom.dataset import Dataset
-from scipy import ndimage
+
+from bedside import kernels
 
 from ..findings import Lesion
 from ..findings.measure import frame_affine
@@ -120,11 +121,13 @@ def _lesion(data: ReportInput, lesion: Lesion) -> KeyImage:
     assert parts is not None
     spec = next(spec for spec in data.bundle.meta.result.segments if spec.label == lesion.label)
     picture, scale = _picture(data, lesion.key_slice)
-    mask = parts[lesion.key_slice] == lesion.number
-    others = (parts[lesion.key_slice] != 0) & ~mask
+    part = parts[lesion.key_slice]
+    kinds = (part != 0).astype(np.uint8)  # 1: another finding, 2: this one
+    kinds[part == lesion.number] = 2
     height, width = picture.shape[:2]
-    _outline(picture, others, tuple(int(0.55 * c) for c in spec.color), 1)
-    _outline(picture, mask, spec.color, max(2, min(height, width) // 320))
+    red, green, blue = spec.color
+    _outline(picture, kinds, 1, (int(0.55 * red), int(0.55 * green), int(0.55 * blue)), 1)
+    _outline(picture, kinds, 2, spec.color, max(2, min(height, width) // 320))
     drawing = Pillow.fromarray(picture)
     longest = lesion.longest_diameter_mm or lesion.longest_diameter_px
     if spec.instances and longest and lesion.diameter_slice == lesion.key_slice:
@@ -201,21 +204,27 @@ def _display(values: NDArray[np.float32], stored: NDArray[Any], source: Any) -> 
         inside = values[stored != padding] if padding is not None else values.reshape(-1)
         low, high = np.percentile(inside, (1, 99)) if inside.size else (0.0, 1.0)
         return np.clip((values - low) * (255.0 / max(float(high - low), 1e-6)), 0, 255).astype(np.uint8)
-    return np.asarray(voi(values, how) * np.float32(255.0) + np.float32(0.5), np.uint8)
+    return np.asarray(voi(values, how, scale=255.0) + np.float32(0.5), np.uint8)
 
 
-def _outline(picture: NDArray[np.uint8], mask: NDArray[np.bool_], color: tuple[int, ...], width: int) -> None:
-    """Draw a line of ``width`` around the mask, outside of it, onto the enlarged picture."""
-    if not mask.any():
-        return
-    size = (picture.shape[1], picture.shape[0])
-    large = np.asarray(Pillow.fromarray(mask.astype(np.uint8) * 255).resize(size, Pillow.Resampling.NEAREST)) > 0
-    # A gap of one pixel that shows the border itself, the line, and a dark rim for contrast on bright pictures.
-    reach = [ndimage.binary_dilation(large)]
-    for step in (width, 1):
-        reach.append(ndimage.binary_dilation(reach[-1], structure=np.ones((3, 3), bool), iterations=step))
-    picture[reach[1] & ~reach[0]] = color
-    picture[reach[2] & ~reach[1]] = 0
+def _outline(
+    picture: NDArray[np.uint8], kinds: NDArray[np.uint8], kind: int, color: tuple[int, int, int], width: int
+) -> None:
+    """Draw a line of ``width`` around the pixels of a kind, outside of them, onto the enlarged picture.
+
+    A gap of one pixel shows the border itself, then come the line and a dark rim for contrast on bright pictures.
+    """
+    groups = np.zeros(256, np.uint8)
+    groups[kind] = 1
+    rows, columns = (_under(large, small) for large, small in zip(picture.shape, kinds.shape, strict=False))
+    kernels.draw_outline(kinds, picture, groups=groups, rows=rows, columns=columns, color=color, width=width)
+
+
+def _under(large: int, small: int) -> NDArray[np.int32]:
+    """Which of ``small`` pixels lies under each of ``large`` ones: the nearest, as Pillow adds the steps up."""
+    step = small / large
+    places = np.cumsum(np.r_[0.5 * step, np.full(large - 1, step)])
+    return np.minimum(places.astype(np.int32), small - 1)
 
 
 def _orientation_marks(data: ReportInput, width: int, height: int) -> list[tuple[str, tuple[float, float]]]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bedside import kernels
+
 from . import decoders, luts
 from .encapsulation import EncapsulationError, Extent, locate_frames, read_frame
 from .header import DOUBLE_PIXELS, FLOAT_PIXELS, HeaderError, dataset_offset, inflate, read_dataset, shown
@@ -134,16 +136,18 @@ class Source:
             index = np.empty((instance.rows, instance.columns), dtype=frame_dtype(instance))
             self.read_gray(number, index)
             first, table = self._palette
-            np.take(table, index.astype(np.int32) - first, axis=0, out=out, mode="clip")
+            kernels.look_up(luts.as_volume(index), out[np.newaxis], table, first=first, threads=1)
             return
         if instance.encapsulated:
             samples, photometric = self._decode(number, out)
         else:
             samples, photometric = self._plain_colour(number), instance.photometric
-        if instance.bits_stored > 8 and samples.itemsize > 1:
-            samples = (samples >> (instance.bits_stored - 8)).astype(np.uint8)
+        if samples.itemsize > 1:
+            shift = max(0, instance.bits_stored - 8)
+            kernels.extract_bits(luts.as_volume(samples), out, shift=shift, bits=8, threads=1)
+            samples = out
         if photometric != "RGB":
-            ybr_to_rgb(samples, out)
+            kernels.ybr_to_rgb(samples[np.newaxis], out[np.newaxis], threads=1)
         elif not np.may_share_memory(samples, out):
             out[...] = samples
 
@@ -285,22 +289,22 @@ def settle_bits(instance: Instance, stored: Pixels, extremes: tuple[int, int] | 
     """
     bits = instance.bits_stored
     if stored.dtype.kind == "f":
-        # A sum of floats in double precision is finite if, and only if, every one of them is.
-        if not np.isfinite(stored.sum(dtype=np.float64)):
+        _, _, nan, infinite = kernels.minmax(stored, threads=1)
+        if nan or infinite:
             raise DecodeError("the pixel data has values that are no numbers", mend="give every pixel a finite value")
         return
     if bits >= stored.dtype.itemsize * 8:
         return
     shift = instance.high_bit + 1 - bits
     if shift:
-        stored >>= shift
+        _extract_bits(stored, shift, 8 * stored.dtype.itemsize - shift)
         extremes = None
     bottom, top = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if instance.signed else (0, (1 << bits) - 1)
-    low, high = extremes or (int(stored.min()) if instance.signed else 0, int(stored.max()))
+    low, high = extremes or _extremes(stored)
     if low >= bottom and high <= top:
         return
     if instance.signed and low >= 0 and high < 1 << bits:
-        _extend_sign(stored, bits)
+        _extract_bits(stored, 0, bits)
         return
     beyond = (stored < bottom) | (stored > top) if instance.signed else stored > top
     if instance.padding_value is not None and bool((stored[beyond] == instance.padding_value).all()):
@@ -310,10 +314,8 @@ def settle_bits(instance: Instance, stored: Pixels, extremes: tuple[int, int] | 
         np.clip(stored, bottom, top, out=stored)
     elif not _has_overlay_in_unused_bits(instance):
         raise DecodeError(f"pixel values from {low} to {high} do not fit the {bits} Bits Stored of the header")
-    elif instance.signed:
-        _extend_sign(stored, bits)
     else:
-        stored &= top
+        _extract_bits(stored, 0, bits)
 
 
 def _has_overlay_in_unused_bits(instance: Instance) -> bool:
@@ -323,17 +325,6 @@ def _has_overlay_in_unused_bits(instance: Instance) -> bool:
         return False
     planes = (0x60000000 + (group << 16) for group in range(0, 32, 2))
     return any((base | 0x0102) in dataset and (base | 0x3000) not in dataset for base in planes)
-
-
-def ybr_to_rgb(samples: Pixels, out: NDArray[np.uint8]) -> None:
-    """YBR_FULL to RGB, both [y, x, 3] of 8 bits and perhaps one array (PS3.3 C.7.6.3.1.2; ITU-T T.871)."""
-    luma = samples[..., 0].astype(np.float32)
-    blue = samples[..., 1].astype(np.float32) - 128.0
-    red = samples[..., 2].astype(np.float32) - 128.0
-    for channel, value in enumerate((luma + 1.402 * red, luma - 0.344136 * blue - 0.714136 * red, luma + 1.772 * blue)):
-        np.rint(value, out=value)
-        np.clip(value, 0.0, 255.0, out=value)
-        out[..., channel] = value
 
 
 def _as_stored(samples: Pixels, dtype: np.dtype[Any]) -> Pixels:
@@ -347,7 +338,18 @@ def _as_stored(samples: Pixels, dtype: np.dtype[Any]) -> Pixels:
     return samples.astype(dtype)
 
 
-def _extend_sign(stored: Pixels, bits: int) -> None:
-    shift = stored.dtype.itemsize * 8 - bits
-    stored <<= shift
-    stored >>= shift
+def _extremes(stored: Pixels) -> tuple[int, int]:
+    if stored.dtype == np.uint32:  # which the kernels have no type for
+        return int(stored.min()), int(stored.max())
+    low, high, _, _ = kernels.minmax(stored, threads=1)
+    return int(low), int(high)
+
+
+def _extract_bits(stored: Pixels, shift: int, bits: int) -> None:
+    """Bits from ``shift`` on, ``bits`` of them, sign-extended where the type is signed, in place."""
+    if stored.dtype == np.uint32:
+        np.right_shift(stored, shift, out=stored)
+        np.bitwise_and(stored, (1 << bits) - 1, out=stored)
+        return
+    volume = luts.as_volume(stored)
+    kernels.extract_bits(volume, volume, shift=shift, bits=bits, threads=1)

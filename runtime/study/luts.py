@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from bedside import kernels
+
 from ..image import VoiLut, Window
 from .header import HeaderError, parsing
 
@@ -26,8 +28,16 @@ class Lut:
 
     def apply(self, values: NDArray[Any]) -> NDArray[np.uint16]:
         """Look every value up."""
-        index = np.clip(values.astype(np.int32) - self.first, 0, len(self.table) - 1)
-        return self.table[index]
+        out = np.empty(values.shape, np.uint16)
+        table = np.ascontiguousarray(self.table, np.uint16)
+        kernels.look_up(as_volume(values), as_volume(out), table, first=self.first)
+        return out
+
+
+def as_volume(values: NDArray[Any]) -> NDArray[Any]:
+    """A view [z, y, x] for the kernels, which take uint32 as int32: integers wrap around."""
+    view = values[(np.newaxis,) * (3 - values.ndim)]
+    return view.view(np.int32) if view.dtype == np.uint32 else view
 
 
 def palette(dataset: Dataset) -> tuple[int, NDArray[np.uint8]]:
@@ -82,9 +92,10 @@ def invert(values: NDArray[Any], low: int, high: int, padding: int | None) -> in
         pixels that have it.
     """
     if padding is None or low <= padding <= high:
-        np.subtract(low + high, values, out=values, casting="unsafe")
+        kernels.mirror(as_volume(values), low + high)
         return None if padding is None else low + high - padding
-    np.subtract(low + high, values, out=values, where=values != padding, casting="unsafe")
+    stays = int(np.uint32(padding).view(np.int32)) if values.dtype == np.uint32 else padding
+    kernels.mirror(as_volume(values), low + high, padding=stays)
     return padding
 
 

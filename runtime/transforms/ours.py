@@ -8,16 +8,15 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
+from bedside import kernels
+
 from ..errors import StudyRejected
 from ..image import UltrasoundRegion, VoiLut, Window
 from ..voi import linear, voi
 from .intensity import Intensity
 from .registry import register
 from .spatial import Padding
-from .state import State
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""ITU-R BT.601 weights of R, G, B, those of YBR_FULL (DICOM PS3.3 C.7.6.3.1.2)."""
+from .state import KERNEL_DTYPES, State, allocate, as_3d
 
 
 @register("preprocessing")
@@ -27,8 +26,11 @@ class Grayscaled(Intensity):
     def apply(self, state: State) -> None:
         if len(state.array) == 1:
             return
-        gray = np.einsum("c,c...->...", _LUMA, state.settle(), dtype=np.float32)
-        state.replace(gray[np.newaxis])
+        colour = state.array if state.values.is_identity and state.array.dtype in KERNEL_DTYPES else state.settle()
+        pixels = np.moveaxis(colour, 0, -1)
+        gray = allocate((1, *state.shape), np.float32)
+        kernels.to_gray(pixels if pixels.ndim == 4 else pixels[np.newaxis], as_3d(gray[0]), threads=state.threads)
+        state.replace(gray)
 
     def channels(self, count: int) -> int:
         return 1
@@ -118,9 +120,7 @@ def display_range(state: State, how: Window | VoiLut) -> None:
     """Apply a VOI window or table, values to 0..255; a linear window joins the pending value map (see :mod:`..voi`)."""
     line = linear(how)
     if line is None:
-        brightness = voi(state.settle(), how)
-        brightness *= np.float32(255.0)
-        state.replace(brightness)
+        state.replace(voi(state.settle(), how, scale=255.0, threads=state.threads))
         return
     state.values = state.values.linear(255.0 * line[0], 255.0 * line[1])
     if state.values.clips:

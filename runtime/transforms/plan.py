@@ -27,7 +27,7 @@ from .ours import Grayscaled, display_range
 from .postplan import PostPlan
 from .registry import Transform
 from .spatial import Spatial
-from .state import Array, Inverse, State, ValueMap, contiguous
+from .state import Array, Inverse, State, ValueMap, allocate, as_3d, contiguous
 from .way_back import WayBack
 
 Progress = Callable[[str, int, int], None]
@@ -211,7 +211,12 @@ class Plan:
 
     def _network_input(self, state: State) -> Array:
         if state.values.is_identity and state.array.dtype == self.dtype:
-            return np.ascontiguousarray(state.array)
+            if state.array.flags.c_contiguous:
+                return state.array
+            out = allocate(state.array.shape, self.dtype)
+            for channel, target in zip(state.array, out, strict=True):
+                kernels.crop_pad(as_3d(channel), as_3d(target), (0, 0, 0), threads=state.threads)
+            return out
         array = state.rendered()
         return array if self.dtype == array.dtype else array.astype(self.dtype)
 
