@@ -153,7 +153,10 @@ class Spacingd(Spatial):
         if not border or (state.values.clips and not nearest):
             state.settle()
         state.trace.append(geometry.Resampled(matrix, state.shape, nearest, border))
-        state.replace(resample(state.array, matrix, shape, nearest=nearest, border=border, threads=state.threads))
+        if nearest:
+            state.replace(resample(state.array, matrix, shape, nearest=True, border=border, threads=state.threads))
+        else:
+            state.interpolate(matrix, shape, border=border)
         state.affine = state.affine @ matrix
 
 
@@ -200,7 +203,12 @@ class Resized(Spatial):
             state.replace(resize.smooth_before_shrinking(state.settle(), shape, spread or None, threads=state.threads))
         state.trace.append(resize.Scaled(state.shape, mode, align_corners))
         matrix = resize.scale_matrix(state.shape, shape, align_corners=align_corners)
-        state.replace(resize.interpolate(state.array, shape, mode, align_corners=align_corners, threads=state.threads))
+        if mode == "linear" and state.rank == 3:
+            state.interpolate(matrix, shape, border=True)
+        else:
+            state.replace(
+                resize.interpolate(state.array, shape, mode, align_corners=align_corners, threads=state.threads)
+            )
         state.affine = state.affine @ matrix
 
 
@@ -233,10 +241,11 @@ class Padding(Spatial):
         if window.start == (0,) * state.rank and window.shape == state.shape:
             return
         in_source, in_box = window.slices()
-        state.array = state.array[(slice(None), *in_source)]
+        if any(part != slice(0, size) for part, size in zip(in_source, state.shape, strict=True)):
+            state.array = state.array[(slice(None), *in_source)]
         if any(before or after for before, after in window.outside):
             if self.mode == "constant":
-                out = allocate((state.array.shape[0], *window.shape), np.float32)
+                out = allocate((state.channels, *window.shape), np.float32)
                 out.fill(self.fill)
                 state.rendered(out[(slice(None), *in_box)])
                 state.values = ValueMap()

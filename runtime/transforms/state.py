@@ -89,12 +89,22 @@ class Inverse(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Resampling:
+    """A linear interpolation that has not been carried out yet: see :func:`resample`."""
+
+    source: Array
+    matrix: Affine
+    shape: tuple[int, ...]
+    border: bool
+
+
 @dataclass(slots=True)
 class State:
     """The image on its way to the network."""
 
-    array: Array
-    """[C, spatial...], usually a view of the source."""
+    held: Array | Resampling
+    """[C, spatial...], usually a view of the source; or what is still to be interpolated."""
     affine: Affine
     """(rank + 1) square, index in array order to RAS mm."""
     values: ValueMap = field(default_factory=ValueMap)
@@ -111,17 +121,41 @@ class State:
     """For 2D: which spatial axis is the image's y."""
 
     @property
+    def array(self) -> Array:
+        """[C, spatial...]; carries out a pending interpolation, not the value map that follows it."""
+        if isinstance(self.held, Resampling):
+            self.replace(self._interpolated(self.held, None, ValueMap()))
+        assert not isinstance(self.held, Resampling)
+        return self.held
+
+    @array.setter
+    def array(self, array: Array) -> None:
+        self.held = array
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Spatial shape."""
-        return self.array.shape[1:]
+        return self.held.shape if isinstance(self.held, Resampling) else self.held.shape[1:]
 
     @property
     def rank(self) -> int:
-        return self.array.ndim - 1
+        return len(self.shape)
+
+    @property
+    def channels(self) -> int:
+        return len(self.held.source if isinstance(self.held, Resampling) else self.held)
+
+    def interpolate(self, matrix: Affine, shape: tuple[int, ...], *, border: bool) -> None:
+        """Sample linearly, as :func:`resample`; a value map that joins ``values`` later is part of the same pass."""
+        require_memory((len(self.array), *shape), np.float32)
+        self.held = Resampling(self.array, matrix, shape, border)
 
     def settle(self) -> Array:
-        """Carry out the pending value map; ``array`` is float32 afterwards."""
-        if not self.values.is_identity or self.array.dtype != np.float32:
+        """Carry out what is pending; ``array`` is float32 afterwards."""
+        if isinstance(self.held, Resampling):
+            self.replace(self.rendered())
+            self.values = ValueMap()
+        elif not self.values.is_identity or self.array.dtype != np.float32:
             in_place = self.owned and self.array.dtype == np.float32
             self.array = self.rendered(self.array if in_place else None)
             self.owned = True
@@ -135,6 +169,8 @@ class State:
 
     def rendered(self, out: Array | None = None) -> Array:
         """The current values as float32, written into ``out`` (any strides) where given."""
+        if isinstance(self.held, Resampling):
+            return self._interpolated(self.held, out, self.values)
         if out is None:
             out = allocate(self.array.shape, np.float32)
         source = self.array if self.array.dtype in KERNEL_DTYPES else self.array.astype(np.float32)
@@ -156,6 +192,18 @@ class State:
                 threads=self.threads,
             )
         return out
+
+    def _interpolated(self, pending: Resampling, out: Array | None, values: ValueMap) -> Array:
+        return resample(
+            pending.source,
+            pending.matrix,
+            pending.shape,
+            nearest=False,
+            border=pending.border,
+            threads=self.threads,
+            values=values,
+            out=out,
+        )
 
 
 def require_memory(shape: tuple[int, ...], dtype: DTypeLike) -> None:
@@ -204,12 +252,21 @@ def as_3d(array: Array) -> Array:
 
 
 def resample(
-    array: Array, matrix: Affine, shape: tuple[int, ...], *, nearest: bool, border: bool, threads: int
+    array: Array,
+    matrix: Affine,
+    shape: tuple[int, ...],
+    *,
+    nearest: bool,
+    border: bool,
+    threads: int,
+    values: ValueMap | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Sample [C, spatial...] at ``matrix @ (index, 1)`` for every index of ``shape``.
 
     ``border`` repeats the outermost voxels outside the source, otherwise there is 0 (torch.nn.functional.grid_sample's
-    padding modes). Linear gives float32, nearest keeps the dtype.
+    padding modes). Linear gives float32, nearest keeps the dtype. ``values`` (linear only) is what follows. ``out``
+    (any strides) is written where it is given.
     """
     if array.dtype not in RESAMPLE_DTYPES:
         array = array.astype(np.float32)
@@ -217,7 +274,9 @@ def resample(
     full = np.eye(4)[:3]
     full[3 - rank :, 3 - rank : 3] = matrix[:rank, :rank]
     full[3 - rank :, 3] = matrix[:rank, rank]
-    out = allocate((array.shape[0], *shape), array.dtype if nearest else np.float32)
+    if out is None:
+        out = allocate((array.shape[0], *shape), array.dtype if nearest else np.float32)
+    v = values or ValueMap()
     for channel, target in zip(array, out, strict=True):
         kernels.resample(
             as_3d(channel),
@@ -226,6 +285,12 @@ def resample(
             mode="nearest" if nearest else "linear",
             padding="border" if border else "constant",
             fill=0.0,
+            slope=v.slope,
+            intercept=v.intercept,
+            low=v.low,
+            high=v.high,
+            scale=v.scale,
+            offset=v.offset,
             threads=threads,
         )
     return out

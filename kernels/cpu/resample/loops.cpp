@@ -9,6 +9,8 @@
 
 #if defined(__SSE4_2__)
 #include <immintrin.h>
+// GCC's intrinsics leave unused lanes undefined on purpose, and warn of it.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -342,6 +344,35 @@ struct PairOf<4> {
   using type = std::uint64_t;
 };
 
+#if defined(__AVX512F__)
+// fetch() for types of 2 and 4 bytes; of left and right whole registers are written.
+template <typename T>
+BEDSIDE_HD void gather_pairs(const T* src, const std::int32_t* offset, float* left, float* right, int n) {
+  constexpr bool is_signed = static_cast<T>(-1) < static_cast<T>(0);
+  for (int i = 0; i < n; i += 16) {
+    const __mmask16 wanted = static_cast<__mmask16>(n - i < 16 ? (1u << (n - i)) - 1u : 0xffffu);
+    const __m512i at = _mm512_maskz_loadu_epi32(wanted, offset + i);
+    __m512i a, b;
+    if constexpr (sizeof(T) == 2) {
+      const __m512i pair = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), wanted, at, src, 2);
+      a = is_signed ? _mm512_srai_epi32(_mm512_slli_epi32(pair, 16), 16) : _mm512_and_si512(pair, _mm512_set1_epi32(0xffff));
+      b = is_signed ? _mm512_srai_epi32(pair, 16) : _mm512_srli_epi32(pair, 16);
+    } else {
+      const __m512i none = _mm512_setzero_si512();
+      const __m512i low = _mm512_mask_i32gather_epi64(none, static_cast<__mmask8>(wanted), _mm512_castsi512_si256(at), src, 4);
+      const __m512i high = _mm512_mask_i32gather_epi64(none, static_cast<__mmask8>(wanted >> 8),
+                                                       _mm512_extracti64x4_epi64(at, 1), src, 4);
+      const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+      a = _mm512_permutex2var_epi32(low, even, high);
+      b = _mm512_permutex2var_epi32(low, _mm512_add_epi32(even, _mm512_set1_epi32(1)), high);
+    }
+    const bool is_float = static_cast<T>(0.5f) != static_cast<T>(0);
+    _mm512_storeu_ps(left + i, is_float ? _mm512_castsi512_ps(a) : _mm512_cvtepi32_ps(a));
+    _mm512_storeu_ps(right + i, is_float ? _mm512_castsi512_ps(b) : _mm512_cvtepi32_ps(b));
+  }
+}
+#endif
+
 // Voxels at src + offset[i] and one further along the source's rows. Two neighbours in memory are one load.
 template <typename T>
 BEDSIDE_HD void fetch(const T* src, const std::int32_t* __restrict offset, Index right_stride, float* __restrict left,
@@ -353,6 +384,9 @@ BEDSIDE_HD void fetch(const T* src, const std::int32_t* __restrict offset, Index
     }
     return;
   }
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) > 1) return gather_pairs(src, offset, left, right, n);
+#endif
   using Pair = typename PairOf<sizeof(T)>::type;
   Pair pairs[kChunk];
   for (int i = 0; i < n; ++i) std::memcpy(&pairs[i], src + offset[i], sizeof(Pair));
