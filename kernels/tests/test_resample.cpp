@@ -1,6 +1,7 @@
 #include "resample/resample.h"
 
 #include <cmath>
+#include <vector>
 
 #include "check.h"
 
@@ -59,6 +60,45 @@ void test_resample(DType type, bool plain, bool sheared, Padding padding, int th
   expect(worst < 1e-3, "linear resample", threads);
   expect(same, "nearest resample", threads);
 }
+
+std::uint32_t next_value(std::uint32_t& state) {
+  state = state * 1664525u + 1013904223u;
+  return state >> 17;
+}
+
+// A large enough volume that every way through the loops is walked; its result's bits, added up.
+template <typename T>
+std::uint64_t bits_of(DType type, bool plain, bool sheared, Interpolation mode, int threads) {
+  std::uint32_t state = 7;
+  Volume<T> src(21, 60, 150, plain);
+  src.fill([&] { return next_value(state); });
+  const double shear = sheared ? 0.0625 : 0.0;
+  const double m[12] = {0.75, shear, 0, -1.0, 0, 0.5, 0.0, 0.25, shear, 0, 1.4375, -2.0};
+  Volume<float> out(33, 119, 131, plain);
+  const Rescale map{1.5f, -3.0f, 0.0f, 30000.0f, 0.001f, 0.125f};
+  resample(src.source(type), out.view(DType::f32), m, mode, Padding::constant, 3.0,
+           {mode == Interpolation::linear ? &map : nullptr, {1.0f, 0}}, threads);
+  std::uint64_t sum = 0;
+  out.each([&](Index z, Index y, Index x) { sum = sum * 1099511628211u + float_bits(out.at(z, y, x)); });
+  return sum;
+}
+
+const Test same_bits("resample, the same bits", [](int threads) {
+  static std::vector<std::uint64_t> first;
+  std::vector<std::uint64_t> now;
+  for (const bool plain : {false, true}) {
+    for (const bool sheared : {false, true}) {
+      for (const Interpolation mode : {Interpolation::linear, Interpolation::nearest}) {
+        now.push_back(bits_of<std::uint8_t>(DType::u8, plain, sheared, mode, threads));
+        now.push_back(bits_of<std::int16_t>(DType::i16, plain, sheared, mode, threads));
+        now.push_back(bits_of<std::uint16_t>(DType::u16, plain, sheared, mode, threads));
+        now.push_back(bits_of<float>(DType::f32, plain, sheared, mode, threads));
+      }
+    }
+  }
+  if (first.empty()) first = now;
+  expect(first == now, "every instruction set and number of threads gives the same bits", threads);
+});
 
 const Test registered("resample", [](int threads) {
   for (const bool plain : {false, true}) {

@@ -15,7 +15,7 @@ namespace bedside::cpu {
 namespace {
 
 constexpr Index kPlane = Index{6} << 10;   // floats of a plane that a thread holds (it holds two)
-constexpr Index kTile = Index{128} << 10;  // floats of a block that is turned on the way out
+constexpr Index kTile = Index{256} << 10;  // floats of a block that is turned on the way out
 constexpr Index kNothing = -2;             // no plane
 
 class Linear {
@@ -53,11 +53,12 @@ class Linear {
   void split(int threads) {
     const Index *const shape = g_.out.shape, *const stride = g_.out.stride;
     // The output is written along the axis that is closest in its memory. Where that is not x, a block is made and
-    // turned: rows of one plane where it is y, some rows of many planes where it is z.
+    // turned: rows of one plane where it is y, one row of many planes where it is z. The longer the pieces of memory
+    // that are written, the better: pages are few then.
     along_ = closest_axis(shape, stride);
-    rows_ = std::clamp<Index>(kPlane / shape[2], along_ == 1 ? 32 : 1, along_ == 0 ? 4 : 64);
-    rows_ = std::min(rows_, shape[1]);
-    planes_ = along_ == 0 ? std::clamp<Index>(kTile / (rows_ * shape[2]), 16, 128) : shape[0];
+    rows_ = std::clamp<Index>(kPlane / shape[2], along_ == 1 ? 128 : 1, along_ == 1 ? 128 : 64);
+    rows_ = along_ == 0 ? 1 : std::min(rows_, shape[1]);
+    planes_ = along_ == 0 ? std::clamp<Index>(kTile / shape[2], 16, 512) : shape[0];
     blocks_ = (shape[1] + rows_ - 1) / rows_;
     // Enough pieces for the threads; but a plane on the border of two pieces is made twice.
     const Index wanted = (Index{4} * threads + blocks_ - 1) / blocks_;
@@ -124,11 +125,14 @@ class Linear {
         write_rows(a, b, at.weight, z, y0, rows, tile);
         continue;
       }
-      loop_.finish(a, b, at.weight, finish_.rescale, tile + (along_ == 0 ? (z - z0) * voxels : 0), voxels, false);
-      if (along_ == 1) write_turned(tile, columns, rows, z, y0);
+      if (along_ == 1) {
+        loop_.finish(a, b, at.weight, finish_.rescale, tile, voxels, false);
+        write_turned(tile, rows, z, y0);
+        continue;
+      }
+      loop_.finish(a, b, at.weight, finish_.rescale, tile + (z - z0) * columns, columns, false);
     }
-    if (along_ != 0) return;
-    for (Index y = 0; y < rows; ++y) write_turned(tile + y * columns, voxels, planes, z0, y0 + y);
+    if (along_ == 0) write_turned(tile, planes, z0, y0);
   }
 
   // Rows y0 to y0 + rows of the output, at plane z of the source.
@@ -175,15 +179,15 @@ class Linear {
   }
 
   // `count` rows of a tile, which follow each other along the axis that is closest in the output's memory.
-  void write_turned(const float* tile, Index tile_stride, Index count, Index z, Index y) const {
+  void write_turned(const float* tile, Index count, Index z, Index y) const {
     const Index columns = g_.out.shape[2];
     if (direct_) {
-      loop_.transpose(tile, tile_stride, static_cast<float*>(place(z, y)), g_.out.stride[2], count, columns);
+      loop_.transpose(tile, columns, static_cast<float*>(place(z, y)), g_.out.stride[2], count, columns);
       return;
     }
     for (Index i = 0; i < count; ++i) {
       void* const to = place(along_ == 0 ? z + i : z, along_ == 1 ? y + i : y);
-      store_(tile + i * tile_stride, to, g_.out.stride[2], columns, finish_.quantization);
+      store_(tile + i * columns, to, g_.out.stride[2], columns, finish_.quantization);
     }
   }
 

@@ -355,11 +355,13 @@ BEDSIDE_HD void gather_pairs(const T* src, const std::int32_t* offset, float* le
     __m512i a, b;
     if constexpr (sizeof(T) == 2) {
       const __m512i pair = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), wanted, at, src, 2);
-      a = is_signed ? _mm512_srai_epi32(_mm512_slli_epi32(pair, 16), 16) : _mm512_and_si512(pair, _mm512_set1_epi32(0xffff));
+      a = is_signed ? _mm512_srai_epi32(_mm512_slli_epi32(pair, 16), 16)
+                    : _mm512_and_si512(pair, _mm512_set1_epi32(0xffff));
       b = is_signed ? _mm512_srai_epi32(pair, 16) : _mm512_srli_epi32(pair, 16);
     } else {
       const __m512i none = _mm512_setzero_si512();
-      const __m512i low = _mm512_mask_i32gather_epi64(none, static_cast<__mmask8>(wanted), _mm512_castsi512_si256(at), src, 4);
+      const __m512i low =
+          _mm512_mask_i32gather_epi64(none, static_cast<__mmask8>(wanted), _mm512_castsi512_si256(at), src, 4);
       const __m512i high = _mm512_mask_i32gather_epi64(none, static_cast<__mmask8>(wanted >> 8),
                                                        _mm512_extracti64x4_epi64(at, 1), src, 4);
       const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

@@ -14,7 +14,8 @@ namespace bedside::cpu {
 
 namespace {
 
-constexpr Index kTileBytes = Index{32} << 10;  // of output a thread makes before it is written
+constexpr Index kTileBytes = Index{32} << 10;   // of output a thread makes before it is written
+constexpr Index kTurnBytes = Index{512} << 10;  // the same where blocks are turned on the way out
 constexpr Index kVector = 16;
 
 class Nearest {
@@ -69,8 +70,9 @@ class Nearest {
     const Index *const shape = g_.out.shape, *const stride = g_.out.stride;
     along_ = closest_axis(shape, stride);
     const Index fit = std::max<Index>(1, kTileBytes / (shape[2] * out_size_));
-    rows_ = along_ == 0 ? 1 : std::min(along_ == 1 ? std::max<Index>(fit, 64) : fit, shape[1]);
-    planes_ = along_ == 0 ? std::min(std::max<Index>(fit, 64), shape[0]) : 1;
+    const Index turned = std::max<Index>(64, kTurnBytes / (shape[2] * out_size_));
+    rows_ = along_ == 0 ? 1 : std::min(along_ == 1 ? turned : fit, shape[1]);
+    planes_ = along_ == 0 ? std::min(turned, shape[0]) : 1;
     blocks_ = (shape[1] + rows_ - 1) / rows_;
     pieces_ = blocks_ * ((shape[0] + planes_ - 1) / planes_);
     const bool contiguous = along_ == 2 && stride[2] == 1 && stride[1] == shape[2];
