@@ -108,6 +108,8 @@ def resample(
     high: float = ...,
     scale: float = 1.0,
     offset: float = 0.0,
+    quant_scale: float = 1.0,
+    zero_point: int = 0,
     threads: int = 0,
 ) -> None: ...
 def resize(

@@ -40,7 +40,7 @@ bool holds(DType type, double value) {
 
 void resample(py::object src_, py::object out_, py::object matrix_, const std::string& mode, const std::string& padding,
               double fill, double slope, double intercept, double low, double high, double scale, double offset,
-              int threads) {
+              double quant_scale, long long zero_point, int threads) {
   const Argument src("src", src_), out("out", out_), matrix("matrix", matrix_);
   check_dimensions(src, 3, "[z, y, x]");
   check_dimensions(out, 3, "[z, y, x]");
@@ -51,7 +51,7 @@ void resample(py::object src_, py::object out_, py::object matrix_, const std::s
     throw py::value_error("'padding' must be 'border' or 'constant', got '" + padding + "'");
   }
   const DType type = check_dtype(src, kStored);
-  const DType out_type = mode == "linear" ? check_dtype(out, {DType::f32}) : check_dtype(out, {DType::f32, type});
+  const DType out_type = mode == "linear" ? check_dtype(out, kNetworkInput) : check_dtype(out, {DType::f32, type});
   const cpu::ConstArray3 from = input(src, type);
   const cpu::Array3 to = output(out, out_type);
   check_apart(out, src);
@@ -71,7 +71,7 @@ void resample(py::object src_, py::object out_, py::object matrix_, const std::s
   for (int axis = 0; axis < 3; ++axis) {
     if (from.shape[axis] > std::numeric_limits<std::int32_t>::max() - 4) src.refuse("has an axis that is too long");
   }
-  if (!holds(out_type, fill)) {
+  if (mode == "nearest" && !holds(out_type, fill)) {
     throw py::value_error("'fill' must be a value of out's type (" + out.dtype() + "), got " + std::to_string(fill));
   }
   check_not_nan("low", low);
@@ -85,12 +85,18 @@ void resample(py::object src_, py::object out_, py::object matrix_, const std::s
   if (!keeps && mode == "nearest") {
     throw py::value_error("'slope', 'intercept', 'low', 'high', 'scale' and 'offset' are for 'mode' 'linear'");
   }
+  Quantization quantization{1.0f, 0};
+  if (mode == "linear") {
+    quantization = check_quantization(out_type, quant_scale, zero_point);
+  } else if (quant_scale != 1 || zero_point != 0) {
+    throw py::value_error("'quant_scale' and 'zero_point' are for 'mode' 'linear'");
+  }
   check_threads(threads);
   py::gil_scoped_release release;
   cpu::resample(from, to, coefficients.data(),
                 mode == "linear" ? cpu::Interpolation::linear : cpu::Interpolation::nearest,
                 padding == "border" ? Padding::border : Padding::constant, fill,
-                {keeps ? nullptr : &rescale, {1.0f, 0}}, threads);
+                {keeps ? nullptr : &rescale, quantization}, threads);
 }
 
 }  // namespace
@@ -101,7 +107,7 @@ void bind_resample(py::module_& m) {
   m.def("resample", &resample, py::arg("src"), py::arg("out"), py::arg("matrix"), py::kw_only(),
         py::arg("mode") = "linear", py::arg("padding") = "border", py::arg("fill") = 0.0, py::arg("slope") = 1.0,
         py::arg("intercept") = 0.0, py::arg("low") = -infinity, py::arg("high") = infinity, py::arg("scale") = 1.0,
-        py::arg("offset") = 0.0, py::arg("threads") = 0,
+        py::arg("offset") = 0.0, py::arg("quant_scale") = 1.0, py::arg("zero_point") = 0, py::arg("threads") = 0,
         R"(Resample a volume: ``out[i] = src at matrix @ (*i, 1)``.
 
 Coordinates are voxel-centre indices in array order, in double precision; values and weights are float32. A matrix of
@@ -113,17 +119,19 @@ even index (as torch.nn.functional.grid_sample).
 the edge it blends with the voxels inside (as grid_sample's "zeros" and scipy's "grid-constant").
 
 An interpolated value ``v`` goes on as :func:`rescale` does it: ``clip(v * slope + intercept, low, high) * scale + offset``
-in the same pass; what is outside is ``fill`` before that.
+in the same pass; what is outside is ``fill`` before that. float16 is rounded to nearest, and integers are quantised as
+ONNX QuantizeLinear: ``saturate(round_half_even(v / quant_scale) + zero_point)``.
 
 Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
-out : float32 [z', y', x'], or (nearest) float32 or src's dtype; any strides
+out : float32, float16, uint8 or int8 [z', y', x'], or (nearest) float32 or src's dtype; any strides
 matrix : float64 (3, 4)
 mode : "linear" or "nearest"
 padding : "border" or "constant"
-fill : a value of out's dtype
+fill : a value; with nearest, one of out's dtype
 slope, intercept, low, high, scale, offset : what follows the interpolation (linear only)
+quant_scale, zero_point : for an out of integers (linear only)
 threads : at most so many; 0 is every core of the process's affinity mask
 
 Raises

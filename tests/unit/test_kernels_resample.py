@@ -128,6 +128,24 @@ def test_nearest(src_shape, out_shape, matrix, dtype, to_float, seed, in_layout,
     np.testing.assert_array_equal(out, nearest_oracle(values, out_shape, matrix, padding, 7, out_type))
 
 
+@pytest.mark.parametrize("dtype", ["float16", "uint8", "int8"])
+@pytest.mark.parametrize("rotated", [False, True])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (0, 2, 1)])
+def test_other_types_of_output(dtype: str, rotated: bool, order: tuple[int, int, int]) -> None:
+    src = stored_values((9, 20, 31), "int16", 5)
+    matrix = np.array([[0.7, 0, 0, -1], [0, 0.8, 0, 0.4], [0, 0, 1.1, -0.5]])
+    matrix[:, :3] += 0.05 * rotated
+    quantised = {} if dtype == "float16" else {"quant_scale": 0.02, "zero_point": 3}
+    values = {"slope": 0.5, "low": -9000.0, "high": 8000.0, "scale": 1 / 4000}
+    plain = np.empty((12, 24, 25), F32)
+    resample(src, plain, matrix)
+    expected = np.empty(plain.shape, dtype)
+    rescale(plain, expected, **{"intercept": 0.0} | values | quantised)
+    out = np.empty([plain.shape[axis] for axis in order], dtype).transpose(np.argsort(order))
+    resample(src, out, matrix, **values, **quantised)
+    np.testing.assert_array_equal(out, expected)
+
+
 @pytest.mark.parametrize("mode", ["linear", "nearest"])
 @pytest.mark.parametrize("rotated", [False, True])
 def test_threads_do_not_change_a_bit(mode: Any, rotated: bool) -> None:
@@ -224,4 +242,6 @@ def test_refusals() -> None:
     refused("low", src, out, low=1.0, high=0.0)
     refused("high", src, out, high=np.nan)
     refused("slope", src, src.copy(), mode="nearest", slope=2.0)
+    refused("zero_point", src, out, zero_point=1)
+    refused("quant_scale", src, src.copy(), mode="nearest", quant_scale=2.0)
     refused("threads", src, out, threads=-2)
