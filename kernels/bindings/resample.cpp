@@ -125,7 +125,7 @@ ONNX QuantizeLinear: ``saturate(round_half_even(v / quant_scale) + zero_point)``
 Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
-out : float32, float16, uint8 or int8 [z', y', x'], or (nearest) float32 or src's dtype; any strides
+out : float32, float16, uint8, int8, uint16 or int16 [z', y', x'], or (nearest) float32 or src's dtype; any strides
 matrix : float64 (3, 4)
 mode : "linear" or "nearest"
 padding : "border" or "constant"

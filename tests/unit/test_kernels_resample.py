@@ -128,7 +128,7 @@ def test_nearest(src_shape, out_shape, matrix, dtype, to_float, seed, in_layout,
     np.testing.assert_array_equal(out, nearest_oracle(values, out_shape, matrix, padding, 7, out_type))
 
 
-@pytest.mark.parametrize("dtype", ["float16", "uint8", "int8"])
+@pytest.mark.parametrize("dtype", ["float16", "uint8", "int8", "uint16", "int16"])
 @pytest.mark.parametrize("rotated", [False, True])
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (0, 2, 1)])
 def test_other_types_of_output(dtype: str, rotated: bool, order: tuple[int, int, int]) -> None:
@@ -225,7 +225,7 @@ def test_refusals() -> None:
     refused("src", src.astype(np.uint64), out)
     refused("src", src[:, :, 0], out)
     refused("src", src[:0], out)
-    refused("out", src, src.copy())
+    refused("out", src, src.astype(np.int32))
     refused("out", src, out.astype(np.int32), mode="nearest")
     refused("out", out, out)
     refused("out", out[::-1], out)

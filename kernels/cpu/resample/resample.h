@@ -16,7 +16,7 @@ struct Finish {
   Quantization quantization;
 };
 
-// out[i] = src at matrix * (i, 1); matrix is 3 x 4, row by row. Linear: out is f32, f16, u8 or i8, see store.h.
+// out[i] = src at matrix * (i, 1); matrix is 3 x 4, row by row. Linear: out is of one of store.h's types.
 // Nearest: out is f32 or of src's type, fill must be a value of that type, and `finish` is not used.
 void resample(const ConstArray3& src, const Array3& out, const double matrix[12], Interpolation mode, Padding padding,
               double fill, const Finish& finish, int threads);
