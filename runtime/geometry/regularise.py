@@ -6,10 +6,11 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bedside import kernels
 
 from ..image import Frame, Volume
 from .verdict import Plane, Resampling, Verdict
@@ -152,36 +153,19 @@ def _move(
 ) -> tuple[Slice, NDArray[np.bool_]]:
     """The slice on the output plane, bilinear, and which output pixels lie outside it or touch its padding."""
     outside = np.zeros(shape, bool)
-    mask = padded.astype(np.float32) if padded.any() else None
     for axis, (scale, shift) in enumerate(((plane.scale_y, plane.shift_y), (plane.scale_x, plane.shift_x))):
-        last = values.shape[axis] - 1
         places = scale * np.arange(shape[axis]) + shift
-        beyond = (places < -NOISE) | (places > last + NOISE)
-        outside |= _along(beyond, axis)
-        places = np.clip(places, 0, last)
-        lower = np.minimum(places.astype(np.intp), max(last - 1, 0))
-        upper = np.minimum(lower + 1, last)
-        weight = _along((places - lower).astype(np.float32), axis)
-        values = _between(values, lower, upper, weight, axis)
-        mask = None if mask is None else _between(mask, lower, upper, weight, axis)
-    if mask is not None:
-        outside |= mask > NOISE
-    return values, outside
+        beyond = (places < -NOISE) | (places > values.shape[axis] - 1 + NOISE)
+        outside |= beyond[:, None] if axis == 0 else beyond[None, :]
+    if padded.any():
+        outside |= _bilinear(padded.astype(np.float32), plane, shape) > NOISE
+    return _bilinear(values, plane, shape), outside
 
 
-def _along(line: NDArray[Any], axis: int) -> NDArray[Any]:
-    """A line of values as a plane that varies along ``axis``."""
-    return line[:, None] if axis == 0 else line[None, :]
-
-
-def _between(
-    array: Slice, lower: NDArray[np.intp], upper: NDArray[np.intp], weight: NDArray[np.float32], axis: int
-) -> Slice:
-    below: Slice = array.take(lower, axis)
-    if not weight.any():
-        return below
-    above: Slice = array.take(upper, axis)
-    above -= below
-    above *= weight
-    above += below
-    return above
+def _bilinear(values: Slice, plane: Plane, shape: tuple[int, ...]) -> Slice:
+    """Pixels of a slice at the places of the output plane's; beyond the rim those at the rim."""
+    matrix = np.array([[1, 0, 0, 0], [0, plane.scale_y, 0, plane.shift_y], [0, 0, plane.scale_x, plane.shift_x]], float)
+    out = np.empty(shape, np.float32)
+    # One thread: slices are shared out among threads already.
+    kernels.resample(values[np.newaxis], out[np.newaxis], matrix, threads=1)
+    return out
