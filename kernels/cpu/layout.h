@@ -9,6 +9,16 @@
 
 namespace bedside::cpu {
 
+// The axes of an array in the order of their strides, the closest last and those of one element first.
+inline void closest_last(const ConstArray3& a, int order[3]) {
+  order[0] = 0, order[1] = 1, order[2] = 2;
+  std::stable_sort(order, order + 3, [&](int i, int j) {
+    const bool one_i = a.shape[i] == 1, one_j = a.shape[j] == 1;
+    if (one_i || one_j) return one_i && !one_j;
+    return magnitude(a.stride[i]) > magnitude(a.stride[j]);
+  });
+}
+
 // Walks [z, y, x] arrays of one shape row by row. Rows lie along the smallest stride of array 0, the one that is
 // written. Where another array has its smallest stride along a different axis (a transposed view) that axis comes next
 // and rows are cut short, so that cache lines are used up before they are evicted. Otherwise the axes come in the order

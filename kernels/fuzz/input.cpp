@@ -51,11 +51,11 @@ Array::Array(Input& in, DType type, std::vector<Index> shape, bool output) : typ
 
 void Array::fill(Noise& noise) {
   const std::size_t size = static_cast<std::size_t>(item_size(type_));
-  for (Index at = 0; at < bytes_; at += static_cast<Index>(size)) {
+  each([&](Index offset) {
     const float real = type_ == DType::f32 ? noise.real() : 0.0f;
-    const std::uint32_t whole = noise.next();
-    std::memcpy(memory_ + at, type_ == DType::f32 ? static_cast<const void*>(&real) : &whole, size);
-  }
+    const std::uint32_t whole = type_ == DType::f32 ? 0 : noise.next();
+    std::memcpy(address(offset), type_ == DType::f32 ? static_cast<const void*>(&real) : &whole, size);
+  });
 }
 
 void Array::clear() {

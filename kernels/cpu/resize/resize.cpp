@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "elementwise/loops.h"
+#include "layout.h"
 #include "resize/loops.h"
 #include "scratch.h"
 #include "stream.h"
@@ -343,12 +344,8 @@ void resize(const ConstImages& src, const Images& out, const Resize& how, int th
     if (out.array.shape[axis] == 0) return;
   }
   if (out.channels == 0) return;
-  int order[3] = {0, 1, 2};
-  std::stable_sort(order, order + 3, [&](int a, int b) {
-    const bool one_a = src.array.shape[a] == 1, one_b = src.array.shape[b] == 1;
-    if (one_a || one_b) return one_a && !one_b;
-    return magnitude(src.array.stride[a]) > magnitude(src.array.stride[b]);
-  });
+  int order[3];
+  closest_last(src.array, order);
   Plan p;
   p.how = how;
   p.src = src;

@@ -1,0 +1,172 @@
+// The bodies of the CUDA launches, walked by the host through the same grid of blocks and threads, against the CPU
+// kernels bit for bit. What this cannot see: the launch itself, and a device's memory.
+#include <cstring>
+
+#include "check.h"
+#include "cuda/pack_bits.h"
+#include "cuda/rescale.h"
+#include "cuda/resize.h"
+#include "elementwise/rescale.h"
+#include "resize/resize.h"
+#include "segmentation/pack_bits.h"
+
+namespace bedside::cpu::test {
+
+namespace {
+
+using cuda::Extent;
+using cuda::Grid;
+
+// As cuda::Stream, on the host. A small grid makes every thread stride; `shape` says which.
+struct HostLaunch {
+  enum { as_on_a_card, one_block, few_blocks } shape;
+
+  template <typename Body>
+  int operator()(const Extent& extent, const Body& body) const {
+    if (extent.rows == 0 || extent.columns == 0) return 0;
+    const Grid grid = shape == as_on_a_card ? cuda::grid_of(extent) : shape == one_block ? Grid{1, 1} : Grid{2, 3};
+    for (unsigned row_block = 0; row_block < grid.row_blocks; ++row_block) {
+      for (unsigned column_block = 0; column_block < grid.column_blocks; ++column_block) {
+        for (unsigned row = 0; row < cuda::kBlockRows; ++row) {
+          for (unsigned column = 0; column < cuda::kBlockColumns; ++column) {
+            cuda::walk(grid, {column_block, row_block, column, row}, extent, body);
+          }
+        }
+      }
+    }
+    return 0;
+  }
+};
+
+constexpr HostLaunch kLaunches[] = {{HostLaunch::as_on_a_card}, {HostLaunch::one_block}, {HostLaunch::few_blocks}};
+
+template <typename T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+// Every element of an extent once and none beside it, whatever the grid.
+void test_grid(int threads) {
+  for (const Extent extent : {Extent{1, 1}, {1, 31}, {8, 32}, {9, 33}, {70, 5}, {3, 1000}}) {
+    for (const HostLaunch& launch : kLaunches) {
+      std::vector<int> seen(extent.rows * extent.columns, 0);
+      launch(extent, [&](Index row, Index column) { ++seen[row * extent.columns + column]; });
+      bool once = true;
+      for (const int n : seen) once = once && n == 1;
+      expect(once, "launch: the grid", threads);
+    }
+  }
+  const Grid largest = cuda::grid_of({Index{1} << 40, Index{1} << 40});
+  expect(largest.row_blocks <= 65535, "launch: the limit of a grid", threads);
+}
+
+template <typename T>
+void test_rescale(DType type, bool plain, int threads) {
+  Volume<T> src(3, 13, 41, plain);
+  src.fill(random_bits);
+  Volume<float> out(3, 13, 41, !plain), expected(3, 13, 41, !plain);
+  const std::vector<float> slope = {1.0f, 0.1f, -2.0f};
+  const float intercept = -7.25f;
+  const PerSlice slopes{slope.data(), 1}, intercepts{&intercept, 0};
+  rescale(src.source(type), expected.view(DType::f32), slopes, intercepts, -500.0f, 900.0f, 0.01f, 0.5f, threads);
+  for (const HostLaunch& launch : kLaunches) {
+    out.fill([] { return -1.0f; });
+    cuda::rescale(src.source(type), out.view(DType::f32), slopes, intercepts, -500.0f, 900.0f, 0.01f, 0.5f, launch);
+    expect(same_bits(out.memory, expected.memory), "launch: rescale", threads);
+  }
+}
+
+template <typename T, typename Out>
+void test_resize(DType type, DType out_type, ResizeMode mode, bool antialias, bool plain, const Index (&to)[3],
+                 int threads) {
+  Volume<T> src(3, 11, 17, plain);
+  src.fill(random_bits);
+  Volume<Out> out(to[0], to[1], to[2], !plain), expected(to[0], to[1], to[2], !plain);
+  const float one = 1.0f, nothing = 0.0f;
+  Resize how{};
+  how.mode = mode;
+  how.antialias = antialias;
+  how.slope = 1.5f, how.intercept = -3.0f, how.low = -1e4f, how.high = 2e4f;
+  how.scale = {&one, 0}, how.offset = {&nothing, 0};
+  how.quantization = {90.0f, 3};
+  const ConstImages from{src.source(type), 1, 1};
+  resize(from, {expected.view(out_type), 1, 1}, how, threads);
+  std::vector<float> workspace(cuda::resize_workspace(from, {out.view(out_type), 1, 1}, how) / sizeof(float));
+  for (const HostLaunch& launch : kLaunches) {
+    out.fill([] { return Out{}; });
+    cuda::resize(from, {out.view(out_type), 1, 1}, how, workspace.data(), launch);
+    expect(same_bits(out.memory, expected.memory), "launch: resize", threads);
+  }
+}
+
+// [z, y, x, channel] to [z, channel, y, x], or to gray.
+void test_resize_colour(bool gray, int threads) {
+  Volume<std::uint8_t> src(2, 11, 17 * 3, true);
+  src.fill(random_bits);
+  const Index channels = gray ? 1 : 3;
+  const float scale[3] = {1.0f, 0.5f, 0.25f}, offset[3] = {0.0f, 1.0f, 2.0f};
+  Resize how{};
+  how.mode = ResizeMode::linear;
+  how.gray = gray;
+  how.slope = 1.0f, how.intercept = 0.0f, how.low = 0.0f, how.high = 255.0f;
+  how.scale = {scale, 1}, how.offset = {offset, 1};
+  ConstImages from{src.source(DType::u8), 3, 1};
+  from.array.shape[2] = 17;
+  from.array.stride[2] = 3;
+  Volume<float> out(2 * channels, 9, 23, true), expected(2 * channels, 9, 23, true);
+  const auto images = [&](Volume<float>& volume) {
+    Images to{volume.view(DType::f32), channels, 9 * 23};
+    to.array.shape[0] = 2;
+    to.array.stride[0] *= channels;
+    return to;
+  };
+  resize(from, images(expected), how, threads);
+  std::vector<float> workspace(cuda::resize_workspace(from, images(out), how) / sizeof(float));
+  cuda::resize(from, images(out), how, workspace.data(), HostLaunch{HostLaunch::as_on_a_card});
+  expect(same_bits(out.memory, expected.memory), "launch: resize of colour", threads);
+}
+
+void test_pack(Index rows, Index columns, bool plain, int threads) {
+  Volume<std::uint8_t> mask(5, rows, columns, plain);
+  mask.fill([] { return random_bits() % 7; });
+  for (Index y = 0; y < rows; ++y) {
+    for (Index x = 0; x < columns; ++x) mask.at(3, y, x) = 0;
+  }
+  const std::size_t bytes = static_cast<std::size_t>((5 * rows * columns + 7) / 8);
+  std::vector<std::uint8_t> out(bytes), expected(bytes);
+  bool occupied[5], wanted[5];
+  pack_bits(mask.source(DType::u8), expected.data(), wanted, 2, threads);
+  for (const HostLaunch& launch : kLaunches) {
+    std::memset(occupied, 1, sizeof occupied);
+    cuda::pack_bits(mask.source(DType::u8), out.data(), occupied, 2, launch);
+    expect(out == expected && std::memcmp(occupied, wanted, sizeof wanted) == 0, "launch: pack_bits", threads);
+  }
+}
+
+constexpr Index kSizes[][3] = {{3, 5, 40}, {2, 23, 11}, {5, 7, 9}, {1, 1, 1}};
+
+const Test registered("launch", [](int threads) {
+  test_grid(threads);
+  for (const bool plain : {false, true}) {
+    test_rescale<std::uint8_t>(DType::u8, plain, threads);
+    test_rescale<std::int16_t>(DType::i16, plain, threads);
+    test_rescale<std::int32_t>(DType::i32, plain, threads);
+    for (const Index(&to)[3] : kSizes) {
+      for (const ResizeMode mode :
+           {ResizeMode::nearest, ResizeMode::linear, ResizeMode::cubic, ResizeMode::area, ResizeMode::coverage}) {
+        test_resize<std::uint8_t, float>(DType::u8, DType::f32, mode, false, plain, to, threads);
+        test_resize<std::int16_t, std::int8_t>(DType::i16, DType::i8, mode, false, plain, to, threads);
+      }
+      test_resize<float, Half>(DType::f32, DType::f16, ResizeMode::linear, true, plain, to, threads);
+      test_resize<std::uint16_t, float>(DType::u16, DType::f32, ResizeMode::cubic, true, plain, to, threads);
+    }
+    test_pack(13, 17, plain, threads);
+    test_pack(8, 12, plain, threads);
+  }
+  test_resize_colour(false, threads);
+  test_resize_colour(true, threads);
+});
+
+}  // namespace
+
+}  // namespace bedside::cpu::test
