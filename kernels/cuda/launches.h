@@ -7,12 +7,18 @@
 #include <cuda_runtime_api.h>
 
 #include "elementwise/rescale.h"
+#include "resample/resample.h"
 #include "resize/resize.h"
 
 namespace bedside::cuda {
 
 cudaError_t rescale(const cpu::ConstArray3& src, const cpu::Array3& out, cpu::PerSlice slope, cpu::PerSlice intercept,
                     float low, float high, float scale, float offset, cudaStream_t stream);
+
+// `matrix` and `finish` are the host's.
+cudaError_t resample(const cpu::ConstArray3& src, const cpu::Array3& out, const double matrix[12],
+                     cpu::Interpolation mode, Padding padding, double fill, const cpu::Finish& finish,
+                     cudaStream_t stream);
 
 // `workspace` is device memory of at least resize_bytes(). Not for an out of int32.
 cudaError_t resize(const cpu::ConstImages& src, const cpu::Images& out, const cpu::Resize& how, void* workspace,

@@ -33,7 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const DType type = in.one_of(kTypes);
   const Interpolation mode = in.flag() ? Interpolation::linear : Interpolation::nearest;
   const Padding padding = in.flag() ? Padding::border : Padding::constant;
-  const DType out_type = mode == Interpolation::nearest && in.flag() ? type : DType::f32;
+  static constexpr DType kLinearOut[] = {DType::f32, DType::f16, DType::u8, DType::i8};
+  const DType out_type = mode == Interpolation::linear ? in.one_of(kLinearOut) : in.flag() ? type : DType::f32;
   const std::vector<Index> from = {in.length(12), in.length(40), in.length(40)};
   const std::vector<Index> to = {in.length(9), in.length(40), in.length(70)};
   Noise noise(in);
@@ -54,12 +55,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   } else {
     for (double& m : matrix) m = in.finite(1e280);
   }
-  const double fill = fill_of(in, out_type);
+  const double fill = fill_of(in, mode == Interpolation::linear ? DType::f32 : out_type);
+  Rescale map{static_cast<float>(in.number(true)),  static_cast<float>(in.number(true)),
+              static_cast<float>(in.number(false)), static_cast<float>(in.number(false)),
+              static_cast<float>(in.number(true)),  static_cast<float>(in.number(true))};
+  if (map.low > map.high) std::swap(map.low, map.high);
+  Finish finish{in.flag() ? &map : nullptr, {1.0f, 0}};
+  if (mode == Interpolation::linear && item_size(out_type) == 1) {
+    const float scale = std::fabs(static_cast<float>(in.finite(3e38)));
+    finish.quantization = {scale > 0 ? scale : 1.0f, in.byte() - (out_type == DType::i8 ? 128 : 0)};
+  }
   Input again = in;
   Array out(in, out_type, to, true), second(again, out_type, to, true);
   Array* const outs[2] = {&out, &second};
   on_two_levels(in, [&](int round, int threads) {
-    resample(src.source(), outs[round]->target(), matrix, mode, padding, fill, threads);
+    resample(src.source(), outs[round]->target(), matrix, mode, padding, fill, finish, threads);
   });
   expect(out.contents() == second.contents(), "resample on another instruction set");
   expect(out.gaps_untouched(), "resample: memory between the elements");

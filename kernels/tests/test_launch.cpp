@@ -4,9 +4,11 @@
 
 #include "check.h"
 #include "cuda/pack_bits.h"
+#include "cuda/resample.h"
 #include "cuda/rescale.h"
 #include "cuda/resize.h"
 #include "elementwise/rescale.h"
+#include "resample/resample.h"
 #include "resize/resize.h"
 #include "segmentation/pack_bits.h"
 
@@ -126,6 +128,40 @@ void test_resize_colour(bool gray, int threads) {
   expect(same_bits(out.memory, expected.memory), "launch: resize of colour", threads);
 }
 
+template <typename T>
+void test_resample(DType type, bool plain, bool sheared, Padding padding, int threads) {
+  Volume<T> src(7, 11, 23, plain);
+  src.fill([] { return random_bits() % 200; });
+  const double shear = sheared ? 0.123 : 0.0;
+  const double m[12] = {0.61, shear, 0, -1.0, 0, 0, -0.627, 15.3, shear, 1.31, 0, -2.7};
+  const Rescale map{1.5f, -3.25f, 10.0f, 180.0f, 0.01f, 0.1f};
+  for (const Rescale* rescale : {static_cast<const Rescale*>(nullptr), &map}) {
+    Volume<float> out(9, 17, 29, !plain), expected(9, 17, 29, !plain);
+    Volume<std::int8_t> small(9, 17, 29, plain), expected_small(9, 17, 29, plain);
+    const Finish finish{rescale, {1.0f, 0}}, quantised{rescale, {0.7f, 3}};
+    resample(src.source(type), expected.view(DType::f32), m, Interpolation::linear, padding, 7.0, finish, threads);
+    resample(src.source(type), expected_small.view(DType::i8), m, Interpolation::linear, padding, 7.0, quantised,
+             threads);
+    for (const HostLaunch& launch : kLaunches) {
+      cuda::resample(src.source(type), out.view(DType::f32), m, Interpolation::linear, padding, 7.0, finish, launch);
+      expect(same_bits(out.memory, expected.memory), "launch: linear resample", threads);
+      cuda::resample(src.source(type), small.view(DType::i8), m, Interpolation::linear, padding, 7.0, quantised,
+                     launch);
+      expect(same_bits(small.memory, expected_small.memory), "launch: linear resample to int8", threads);
+    }
+  }
+  Volume<T> labels(9, 17, 29, plain), expected_labels(9, 17, 29, plain);
+  Volume<float> out(9, 17, 29, plain), expected(9, 17, 29, plain);
+  resample(src.source(type), expected_labels.view(type), m, Interpolation::nearest, padding, 7.0, {}, threads);
+  resample(src.source(type), expected.view(DType::f32), m, Interpolation::nearest, padding, 7.0, {}, threads);
+  for (const HostLaunch& launch : kLaunches) {
+    cuda::resample(src.source(type), labels.view(type), m, Interpolation::nearest, padding, 7.0, {}, launch);
+    cuda::resample(src.source(type), out.view(DType::f32), m, Interpolation::nearest, padding, 7.0, {}, launch);
+    expect(same_bits(labels.memory, expected_labels.memory) && same_bits(out.memory, expected.memory),
+           "launch: nearest resample", threads);
+  }
+}
+
 void test_pack(Index rows, Index columns, bool plain, int threads) {
   Volume<std::uint8_t> mask(5, rows, columns, plain);
   mask.fill([] { return random_bits() % 7; });
@@ -159,6 +195,13 @@ const Test registered("launch", [](int threads) {
       }
       test_resize<float, Half>(DType::f32, DType::f16, ResizeMode::linear, true, plain, to, threads);
       test_resize<std::uint16_t, float>(DType::u16, DType::f32, ResizeMode::cubic, true, plain, to, threads);
+    }
+    for (const bool sheared : {false, true}) {
+      for (const Padding padding : {Padding::border, Padding::constant}) {
+        test_resample<std::uint8_t>(DType::u8, plain, sheared, padding, threads);
+        test_resample<std::int16_t>(DType::i16, plain, sheared, padding, threads);
+        test_resample<float>(DType::f32, plain, sheared, padding, threads);
+      }
     }
     test_pack(13, 17, plain, threads);
     test_pack(8, 12, plain, threads);

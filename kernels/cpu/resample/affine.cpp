@@ -15,23 +15,6 @@ namespace {
 
 constexpr Index kPiece = Index{1} << 15;  // voxels a thread takes at a time
 
-// Rows of the output lie along the axis that is closest in its memory. Of the two others the one that moves less far in
-// the source's memory comes faster, so that rows that follow each other find their cache lines.
-void order_output(Geometry& g) {
-  const int along = closest_axis(g.out.shape, g.out.stride);
-  int slow = along == 0 ? 1 : 0, fast = along == 2 ? 1 : 2;
-  const auto travel = [&](int column) {
-    double far = 0.0;
-    for (int axis = 0; axis < 3; ++axis) {
-      far += std::abs(g.matrix[axis][column]) * static_cast<double>(magnitude(g.src.stride[axis]));
-    }
-    return far;
-  };
-  if (travel(fast) > travel(slow)) std::swap(fast, slow);
-  const int order[3] = {slow, fast, along};
-  permute_out(g, order);
-}
-
 // Calls row(row of the source, row of the output, slot) for every row, threads sharing them out.
 template <typename Row>
 void each_row(const Geometry& g, Padding padding, double fill, int threads, Row&& make) {
@@ -55,6 +38,23 @@ void each_row(const Geometry& g, Padding padding, double fill, int threads, Row&
 }
 
 }  // namespace
+
+// Rows of the output lie along the axis that is closest in its memory. Of the two others the one that moves less far in
+// the source's memory comes faster, so that rows that follow each other find their cache lines.
+void order_output(Geometry& g) {
+  const int along = closest_axis(g.out.shape, g.out.stride);
+  int slow = along == 0 ? 1 : 0, fast = along == 2 ? 1 : 2;
+  const auto travel = [&](int column) {
+    double far = 0.0;
+    for (int axis = 0; axis < 3; ++axis) {
+      far += std::abs(g.matrix[axis][column]) * static_cast<double>(magnitude(g.src.stride[axis]));
+    }
+    return far;
+  };
+  if (travel(fast) > travel(slow)) std::swap(fast, slow);
+  const int order[3] = {slow, fast, along};
+  permute_out(g, order);
+}
 
 void affine_linear(const Geometry& geometry, Padding padding, float fill, const Finish& finish, int threads) {
   Geometry g = geometry;

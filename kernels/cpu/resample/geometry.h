@@ -81,6 +81,12 @@ struct Carver {
   }
 };
 
+// Puts the axes into the order in which they are walked and blended: those of the source by their strides, the closest
+// last. Where every one of them follows an output axis of its own, source axis k then follows output axis k, and the
+// answer is true. order_output() does the rest where it is not.
+bool order_axes(Geometry& g);
+void order_output(Geometry& g);
+
 // The source's axes come in the order of their strides, the closest last; where the resample is aligned, source axis k
 // follows output axis k. `fill` of the nearest ones is a value of the output's type.
 void aligned_linear(const Geometry& g, Padding padding, float fill, const Finish& finish, int threads);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "layout.h"
 #include "resample/geometry.h"
 #include "thread_pool.h"
 
@@ -41,6 +42,15 @@ bool align(Geometry& g) {
 
 }  // namespace
 
+bool order_axes(Geometry& g) {
+  const bool aligned = align(g);
+  int order[3];
+  closest_last(g.src, order);
+  permute_src(g, order);
+  if (aligned) permute_out(g, order);
+  return aligned;
+}
+
 void resample(const ConstArray3& src, const Array3& out, const double matrix[12], Interpolation mode, Padding padding,
               double fill, const Finish& finish, int threads) {
   for (int axis = 0; axis < 3; ++axis) {
@@ -51,15 +61,7 @@ void resample(const ConstArray3& src, const Array3& out, const double matrix[12]
   threads = resolve_threads(threads);
 
   // The source is walked along its smallest stride; where it lies otherwise than the output, blocks are turned.
-  const bool aligned = align(g);
-  int order[3] = {0, 1, 2};
-  std::stable_sort(order, order + 3, [&](int a, int b) {
-    if ((g.src.shape[a] == 1) != (g.src.shape[b] == 1)) return g.src.shape[a] == 1;
-    return magnitude(g.src.stride[a]) > magnitude(g.src.stride[b]);
-  });
-  permute_src(g, order);
-  if (aligned) permute_out(g, order);
-
+  const bool aligned = order_axes(g);
   const bool linear = mode == Interpolation::linear;
   if (linear) {
     (aligned ? aligned_linear : affine_linear)(g, padding, static_cast<float>(fill), finish, threads);
