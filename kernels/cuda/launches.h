@@ -1,11 +1,14 @@
 // The kernels on NVIDIA cards: the arithmetic of include/bedside on device memory, put into a stream. The arguments are
 // those of the functions of the same names in cpu/, and are trusted as there; every pointer in them is to memory that
 // the device reads, those of PerSlice too. One thread makes one element: the numbers are those of the CPU to the last
-// bit (compiled without contraction; a NaN's payload aside).
+// bit (compiled without contraction; a NaN's payload aside). What a pipeline runs on a card; of the other kernels the
+// CPU's are there: statistics and components end in tables, not in arrays that stay on the device.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
+#include "elementwise/colour.h"
+#include "elementwise/crop_pad.h"
 #include "elementwise/rescale.h"
 #include "resample/resample.h"
 #include "resize/resize.h"
@@ -13,7 +16,21 @@
 namespace bedside::cuda {
 
 cudaError_t rescale(const cpu::ConstArray3& src, const cpu::Array3& out, cpu::PerSlice slope, cpu::PerSlice intercept,
-                    float low, float high, float scale, float offset, cudaStream_t stream);
+                    float low, float high, float scale, float offset, const cpu::OutputForm& form, cudaStream_t stream);
+
+cudaError_t sigmoid_window(const cpu::ConstArray3& src, const cpu::Array3& out, const SigmoidWindow& window,
+                           const Quantization& quantization, cudaStream_t stream);
+
+// Always with a value map: without one, elements are only moved, which is cudaMemcpy3D's work.
+cudaError_t crop_pad(const cpu::ConstArray3& src, const cpu::Array3& out, const Index start[3], double fill,
+                     const Rescale& map, const Quantization& quantization, cudaStream_t stream);
+
+cudaError_t to_planes(const cpu::ConstPixels& src, const cpu::Pixels& out, cpu::PerSlice slope, cpu::PerSlice intercept,
+                      float low, float high, float scale, float offset, const Quantization& quantization,
+                      cudaStream_t stream);
+
+cudaError_t to_gray(const cpu::ConstPixels& src, const cpu::Array3& out, cpu::Photometric photometric,
+                    const Rescale& map, const Quantization& quantization, cudaStream_t stream);
 
 // `matrix` and `finish` are the host's.
 cudaError_t resample(const cpu::ConstArray3& src, const cpu::Array3& out, const double matrix[12],

@@ -3,10 +3,12 @@
 #include <cstring>
 
 #include "check.h"
+#include "cuda/elementwise.h"
 #include "cuda/pack_bits.h"
 #include "cuda/resample.h"
-#include "cuda/rescale.h"
 #include "cuda/resize.h"
+#include "elementwise/colour.h"
+#include "elementwise/crop_pad.h"
 #include "elementwise/rescale.h"
 #include "resample/resample.h"
 #include "resize/resize.h"
@@ -73,8 +75,51 @@ void test_rescale(DType type, bool plain, int threads) {
   rescale(src.source(type), expected.view(DType::f32), slopes, intercepts, -500.0f, 900.0f, 0.01f, 0.5f, threads);
   for (const HostLaunch& launch : kLaunches) {
     out.fill([] { return -1.0f; });
-    cuda::rescale(src.source(type), out.view(DType::f32), slopes, intercepts, -500.0f, 900.0f, 0.01f, 0.5f, launch);
+    cuda::rescale(src.source(type), out.view(DType::f32), slopes, intercepts, -500.0f, 900.0f, 0.01f, 0.5f, {}, launch);
     expect(same_bits(out.memory, expected.memory), "launch: rescale", threads);
+  }
+  const PaddingValue nothing_here{static_cast<double>(src.at(1, 2, 3)), -9.0f};
+  const OutputForm form{{0.05f, -7}, &nothing_here};
+  const SigmoidWindow window{0.5f, 3.0f, 60.0f, -4.0f / 90.0f, 255.0f, 1.0f};
+  const Index start[3] = {-1, 4, 2};
+  const Rescale map{1.5f, -3.0f, -500.0f, 900.0f, 0.01f, 0.1f};
+  Volume<std::int8_t> small(3, 13, 41, plain), expected_small(3, 13, 41, plain);
+  const Quantization& quantization = form.quantization;
+  const HostLaunch launch{HostLaunch::few_blocks};
+  rescale(src.source(type), expected_small.view(DType::i8), slopes, intercepts, -500.0f, 900.0f, 0.01f, 0.5f, threads,
+          form);
+  cuda::rescale(src.source(type), small.view(DType::i8), slopes, intercepts, -500.0f, 900.0f, 0.01f, 0.5f, form,
+                launch);
+  expect(same_bits(small.memory, expected_small.memory), "launch: rescale to int8 with padding", threads);
+  sigmoid_window(src.source(type), expected_small.view(DType::i8), window, threads, {quantization, nullptr});
+  cuda::sigmoid_window(src.source(type), small.view(DType::i8), window, quantization, launch);
+  expect(same_bits(small.memory, expected_small.memory), "launch: sigmoid_window", threads);
+  crop_pad(src.source(type), expected_small.view(DType::i8), start, 2.5, &map, quantization, threads);
+  cuda::crop_pad(src.source(type), small.view(DType::i8), start, 2.5, map, quantization, launch);
+  expect(same_bits(small.memory, expected_small.memory), "launch: crop_pad", threads);
+}
+
+template <typename T>
+void test_colour(DType type, int threads) {
+  Volume<T> src(2, 9, 13 * 3, true);
+  src.fill(random_bits);
+  const ConstPixels pixels{src.memory.data(), type, {2, 9, 13, 3}, {9 * 39, 39, 3, 1}};
+  const float slope[3] = {1.0f, 0.5f, -2.0f}, intercept[3] = {0.0f, 7.0f, -3.0f};
+  std::vector<Half> planes(2 * 3 * 9 * 13), expected_planes(planes.size());
+  const auto out = [](std::vector<Half>& memory) {
+    return Pixels{memory.data(), DType::f16, {2, 3, 9, 13}, {3 * 117, 117, 13, 1}};
+  };
+  const HostLaunch launch{HostLaunch::few_blocks};
+  const Quantization none{1.0f, 0};
+  to_planes(pixels, out(expected_planes), {slope, 1}, {intercept, 1}, -200.0f, 300.0f, 0.1f, 1.0f, none, threads);
+  cuda::to_planes(pixels, out(planes), {slope, 1}, {intercept, 1}, -200.0f, 300.0f, 0.1f, 1.0f, none, launch);
+  expect(same_bits(planes, expected_planes), "launch: to_planes", threads);
+  Volume<float> gray(2, 9, 13, false), expected_gray(2, 9, 13, false);
+  const Rescale map{1.5f, -3.0f, -500.0f, 900.0f, 0.01f, 0.1f};
+  for (const Photometric photometric : {Photometric::rgb, Photometric::ybr_full}) {
+    to_gray(pixels, expected_gray.view(DType::f32), photometric, map, none, threads);
+    cuda::to_gray(pixels, gray.view(DType::f32), photometric, map, none, launch);
+    expect(same_bits(gray.memory, expected_gray.memory), "launch: to_gray", threads);
   }
 }
 
@@ -206,6 +251,8 @@ const Test registered("launch", [](int threads) {
     test_pack(13, 17, plain, threads);
     test_pack(8, 12, plain, threads);
   }
+  test_colour<std::uint8_t>(DType::u8, threads);
+  test_colour<std::uint16_t>(DType::u16, threads);
   test_resize_colour(false, threads);
   test_resize_colour(true, threads);
 });
