@@ -12,6 +12,7 @@
 #include "elementwise/rescale.h"
 #include "resample/resample.h"
 #include "resize/resize.h"
+#include "window/window.h"
 
 namespace bedside::cuda {
 
@@ -41,6 +42,35 @@ cudaError_t resample(const cpu::ConstArray3& src, const cpu::Array3& out, const 
 cudaError_t resize(const cpu::ConstImages& src, const cpu::Images& out, const cpu::Resize& how, void* workspace,
                    cudaStream_t stream);
 std::size_t resize_bytes(const cpu::ConstImages& src, const cpu::Images& out, const cpu::Resize& how);
+
+cudaError_t gather(const cpu::ConstArray3& src, Index src_channel_stride, const cpu::Array3& out,
+                   Index out_channel_stride, Index channels, const Index start[3], Outside mode, float fill,
+                   const Rescale* map, cudaStream_t stream);
+
+// `peak`, on the device, is raised to the answer of the CPU's function. The bells are the device's; `start` and `fresh`
+// the host's.
+cudaError_t accumulate(const cpu::ConstArray3& patch, Index patch_channel_stride, const cpu::WindowWeights& weights,
+                       const cpu::Array3& total, Index total_channel_stride, Index channels, Index planes,
+                       const Index start[3], const Index fresh[3], std::int32_t* peak, cudaStream_t stream);
+
+cudaError_t window_norm(const cpu::WindowWeights& weights, const cpu::WindowGrid& grid, Index first,
+                        const cpu::Array3& out, cudaStream_t stream);
+
+cudaError_t divide(const cpu::ConstArray3& total, Index total_channel_stride, const cpu::ConstArray3& norm,
+                   const cpu::Array3& out, Index out_channel_stride, Index channels, cudaStream_t stream);
+
+cudaError_t argmax(const cpu::ConstArray3& src, Index channel_stride, Index channels, const cpu::Array3& out,
+                   cudaStream_t stream);
+
+cudaError_t threshold(const cpu::ConstArray3& src, Index channel_stride, Index channels, const cpu::ConstArray3* norm,
+                      float level, Index first_label, const cpu::Array3& out, cudaStream_t stream);
+cudaError_t threshold_u8(const cpu::ConstArray3& src, Index channel_stride, Index channels, std::uint8_t level,
+                         Index first_label, const cpu::Array3& out, cudaStream_t stream);
+
+cudaError_t softmax(const cpu::ConstArray3& src, Index channel_stride, const cpu::Array3& out, Index out_channel_stride,
+                    Index channels, cudaStream_t stream);
+cudaError_t sigmoid(const cpu::ConstArray3& src, Index channel_stride, const cpu::Array3& out, Index out_channel_stride,
+                    Index channels, cudaStream_t stream);
 
 cudaError_t pack_bits(const cpu::ConstArray3& mask, std::uint8_t* out, bool* occupied, std::uint8_t label,
                       cudaStream_t stream);

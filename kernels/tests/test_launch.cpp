@@ -1,5 +1,6 @@
 // The bodies of the CUDA launches, walked by the host through the same grid of blocks and threads, against the CPU
 // kernels bit for bit. What this cannot see: the launch itself, and a device's memory.
+#include <cmath>
 #include <cstring>
 
 #include "check.h"
@@ -7,12 +8,14 @@
 #include "cuda/pack_bits.h"
 #include "cuda/resample.h"
 #include "cuda/resize.h"
+#include "cuda/window.h"
 #include "elementwise/colour.h"
 #include "elementwise/crop_pad.h"
 #include "elementwise/rescale.h"
 #include "resample/resample.h"
 #include "resize/resize.h"
 #include "segmentation/pack_bits.h"
+#include "window/window.h"
 
 namespace bedside::cpu::test {
 
@@ -207,6 +210,120 @@ void test_resample(DType type, bool plain, bool sheared, Padding padding, int th
   }
 }
 
+float wild_float() {
+  const std::uint32_t bits = random_bits() % 41;
+  return bits == 0 ? NAN : bits == 1 ? INFINITY : bits == 2 ? -INFINITY : random_float();
+}
+
+void test_gather(bool plain, int threads) {
+  Volume<std::int16_t> src(3 * 2, 7, 11, true);
+  src.fill(random_bits);
+  ConstArray3 from = src.source(DType::i16);
+  from.shape[0] = 3;
+  Volume<float> out(5, 9, 23, plain), expected(5, 9, 23, plain), two(5 * 2, 9, 23, true), expected_two(10, 9, 23, true);
+  const Rescale map{1.5f, -3.0f, -500.0f, 900.0f, 0.01f, 0.1f};
+  const Index start[3] = {-1, -1, -6}, inside[3] = {0, 1, 2};
+  for (const Outside mode : {Outside::constant, Outside::reflect, Outside::replicate, Outside::circular}) {
+    for (const HostLaunch& launch : kLaunches) {
+      gather(from, 77 * 3, expected.view(DType::f32), 0, 1, start, mode, 0.25f, &map, threads);
+      cuda::gather(from, 77 * 3, out.view(DType::f32), 0, 1, start, mode, 0.25f, &map, launch);
+      expect(same_bits(out.memory, expected.memory), "launch: gather", threads);
+    }
+    Array3 view = two.view(DType::f32), expected_view = expected_two.view(DType::f32);
+    view.shape[0] = expected_view.shape[0] = 5;
+    gather(from, 77 * 3, expected_view, 5 * 9 * 23, 2, inside, mode, 0.25f, &map, threads);
+    cuda::gather(from, 77 * 3, view, 5 * 9 * 23, 2, inside, mode, 0.25f, &map, kLaunches[0]);
+    expect(same_bits(two.memory, expected_two.memory), "launch: gather of channels", threads);
+  }
+}
+
+void test_accumulate(int threads) {
+  constexpr Index channels = 2, planes = 9, slice = 13 * 37;
+  const float bell_z[4] = {0.1f, 0.9f, 1.0f, 0.3f};
+  std::vector<float> bell_y(6), bell_x(20);
+  for (float& v : bell_y) v = random_float() / 100.0f;
+  for (float& v : bell_x) v = random_float() / 100.0f;
+  const WindowWeights weights{{bell_z, bell_y.data(), bell_x.data()}, {4, 6, 20}, 0.05f};
+  Volume<float> patch(4 * channels, 6, 20, true), total(4 * channels, 13, 37, true),
+      expected(4 * channels, 13, 37, true);
+  patch.fill(random_float);
+  ConstArray3 piece = patch.source(DType::f32);
+  piece.shape[0] = 4;
+  total.fill(random_float);
+  expected.memory = total.memory;
+  const auto slab = [](Volume<float>& volume) {
+    Array3 view = volume.view(DType::f32);
+    view.shape[0] = 4;  // a ring of planes
+    return view;
+  };
+  const Index starts[][3] = {{3, -2, 30}, {-1, 9, -5}, {5, 2, 3}, {20, 0, 0}}, fresh[3] = {2, 3, 7};
+  for (const Index(&start)[3] : starts) {
+    for (const HostLaunch& launch : kLaunches) {
+      std::int32_t peak = 0;
+      const std::int32_t most =
+          accumulate(piece, 4 * 120, weights, slab(expected), 4 * slice, channels, planes, start, fresh, threads);
+      cuda::accumulate(piece, 4 * 120, weights, slab(total), 4 * slice, channels, planes, start, fresh, &peak, launch);
+      expect(same_bits(total.memory, expected.memory) && peak == most, "launch: accumulate", threads);
+    }
+  }
+  const std::int64_t z[2] = {-1, 2}, y[3] = {-2, 4, 7}, x[3] = {0, 10, 30};
+  Volume<float> norm(5, 13, 37, false), expected_norm(5, 13, 37, false);
+  const WindowGrid grid{{z, y, x}, {2, 3, 3}};
+  window_norm(weights, grid, 1, expected_norm.view(DType::f32), threads);
+  cuda::window_norm(weights, grid, 1, norm.view(DType::f32), kLaunches[2]);
+  expect(same_bits(norm.memory, expected_norm.memory), "launch: window_norm", threads);
+}
+
+// NaNs are compared as such: which payload they have is nobody's promise.
+bool same_numbers(const std::vector<float>& a, const std::vector<float>& b) {
+  bool same = a.size() == b.size();
+  for (std::size_t i = 0; same && i < a.size(); ++i) {
+    same = std::memcmp(&a[i], &b[i], sizeof(float)) == 0 || (a[i] != a[i] && b[i] != b[i]);
+  }
+  return same;
+}
+
+void test_scores(bool plain, int threads) {
+  constexpr Index channels = 4, volume = 3 * 11 * 43;
+  Volume<float> src(3 * channels, 11, 43, true), norm(3, 11, 43, plain);
+  src.fill(wild_float);
+  norm.fill([] { return static_cast<float>(random_bits() % 4); });
+  ConstArray3 from = src.source(DType::f32);
+  from.shape[0] = 3;
+  const ConstArray3 divisor = norm.source(DType::f32);
+  Volume<std::uint8_t> labels(3, 11, 43, !plain), expected(3, 11, 43, !plain);
+  for (const HostLaunch& launch : kLaunches) {
+    argmax(from, volume, channels, expected.view(DType::u8), threads);
+    cuda::argmax(from, volume, channels, labels.view(DType::u8), launch);
+    expect(same_bits(labels.memory, expected.memory), "launch: argmax", threads);
+    for (const ConstArray3* by : {static_cast<const ConstArray3*>(nullptr), &divisor}) {
+      threshold(from, volume, channels, by, 12.5f, 1, expected.view(DType::u8), threads);
+      cuda::threshold(from, volume, channels, by, 12.5f, 1, labels.view(DType::u8), launch);
+      expect(same_bits(labels.memory, expected.memory), "launch: threshold", threads);
+    }
+    std::vector<float> made(src.memory.size()), wanted(made.size());
+    const auto out = [](std::vector<float>& memory) {
+      return Array3{memory.data(), DType::f32, {3, 11, 43}, {11 * 43, 43, 1}};
+    };
+    softmax(from, volume, out(wanted), volume, channels, threads);
+    cuda::softmax(from, volume, out(made), volume, channels, launch);
+    expect(same_numbers(made, wanted), "launch: softmax", threads);
+    sigmoid(from, volume, out(wanted), volume, channels, threads);
+    cuda::sigmoid(from, volume, out(made), volume, channels, launch);
+    expect(same_numbers(made, wanted), "launch: sigmoid", threads);
+    divide(from, volume, divisor, out(wanted), volume, channels, threads);
+    cuda::divide(from, volume, divisor, out(made), volume, channels, launch);
+    expect(same_numbers(made, wanted), "launch: divide", threads);
+  }
+  Volume<std::uint8_t> masks(3 * channels, 11, 43, true);
+  masks.fill([] { return random_bits() % 2; });
+  ConstArray3 mask = masks.source(DType::u8);
+  mask.shape[0] = 3;
+  threshold_u8(mask, volume, channels, 1, 1, expected.view(DType::u8), threads);
+  cuda::threshold_u8(mask, volume, channels, 1, 1, labels.view(DType::u8), kLaunches[0]);
+  expect(same_bits(labels.memory, expected.memory), "launch: threshold_u8", threads);
+}
+
 void test_pack(Index rows, Index columns, bool plain, int threads) {
   Volume<std::uint8_t> mask(5, rows, columns, plain);
   mask.fill([] { return random_bits() % 7; });
@@ -248,9 +365,12 @@ const Test registered("launch", [](int threads) {
         test_resample<float>(DType::f32, plain, sheared, padding, threads);
       }
     }
+    test_gather(plain, threads);
+    test_scores(plain, threads);
     test_pack(13, 17, plain, threads);
     test_pack(8, 12, plain, threads);
   }
+  test_accumulate(threads);
   test_colour<std::uint8_t>(DType::u8, threads);
   test_colour<std::uint16_t>(DType::u16, threads);
   test_resize_colour(false, threads);
