@@ -56,15 +56,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (double& m : matrix) m = in.finite(1e280);
   }
   const double fill = fill_of(in, mode == Interpolation::linear ? DType::f32 : out_type);
-  Rescale map{static_cast<float>(in.number(true)),  static_cast<float>(in.number(true)),
-              static_cast<float>(in.number(false)), static_cast<float>(in.number(false)),
-              static_cast<float>(in.number(true)),  static_cast<float>(in.number(true))};
-  if (map.low > map.high) std::swap(map.low, map.high);
-  Finish finish{in.flag() ? &map : nullptr, {1.0f, 0}};
-  if (mode == Interpolation::linear && item_size(out_type) == 1) {
-    const float scale = std::fabs(static_cast<float>(in.finite(3e38)));
-    finish.quantization = {scale > 0 ? scale : 1.0f, in.byte() - (out_type == DType::i8 ? 128 : 0)};
-  }
+  const Rescale map = in.map();
+  const Finish finish{in.flag() ? &map : nullptr, in.quantization(out_type)};
   Input again = in;
   Array out(in, out_type, to, true), second(again, out_type, to, true);
   Array* const outs[2] = {&out, &second};

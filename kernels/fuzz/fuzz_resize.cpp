@@ -7,7 +7,6 @@ using namespace bedside::cpu;
 using namespace bedside::cpu::fuzz;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static constexpr DType kOut[] = {DType::f32, DType::f16, DType::u8, DType::i8, DType::u16, DType::i16};
   static constexpr ResizeMode kModes[] = {ResizeMode::nearest, ResizeMode::linear, ResizeMode::cubic, ResizeMode::area,
                                           ResizeMode::coverage};
   static constexpr Coordinates kCoordinates[] = {Coordinates::half_pixel, Coordinates::align_corners,
@@ -19,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool has_coordinates = interpolates || how.mode == ResizeMode::nearest;
   how.coordinates = has_coordinates ? in.one_of(kCoordinates) : Coordinates::half_pixel;
   how.antialias = in.flag() && interpolates && how.coordinates == Coordinates::half_pixel;
-  const DType type = in.one_of(kTypes), out_type = in.one_of(kOut);
+  const DType type = in.one_of(kTypes), out_type = in.one_of(kNetworkInput);
   const bool coloured = in.flag();
   const Index channels = coloured ? in.range(0, 4) : 1;
   how.gray = coloured && channels == 3 && in.flag();
@@ -30,15 +29,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto count = [](const Index* n) { return n[0] * n[1] * n[2]; };
   if (count(from) * channels == 0 && count(to) * out_channels != 0) return 0;  // the binding refuses it
 
-  how.slope = static_cast<float>(in.number(true));
-  how.intercept = static_cast<float>(in.number(true));
-  how.low = static_cast<float>(in.number(false));
-  how.high = static_cast<float>(in.number(false));
-  if (in.flag()) {  // no value map
-    how.slope = 1.0f, how.intercept = 0.0f;
-    how.low = -std::numeric_limits<float>::infinity(), how.high = -how.low;
-  }
-  if (how.low > how.high) std::swap(how.low, how.high);
+  const Rescale map = in.map();
+  how.slope = map.slope, how.intercept = map.intercept, how.low = map.low, how.high = map.high;
   float scale[4], offset[4];
   for (int c = 0; c < 4; ++c) {
     scale[c] = c < 2 ? 1.0f : static_cast<float>(in.number(true));
@@ -46,14 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   how.scale = {scale, in.flag() ? 1 : 0};
   how.offset = {offset, in.flag() ? 1 : 0};
-  how.quantization = {1.0f, 0};
-  if (out_type != DType::f32 && out_type != DType::f16) {
-    const float s = std::fabs(static_cast<float>(in.finite(3e38)));
-    const bool is_signed = out_type == DType::i8 || out_type == DType::i16;
-    const Index values = Index{1} << 8 * item_size(out_type);
-    const Index low = is_signed ? -values / 2 : 0;
-    how.quantization = {s > 0 ? s : 1.0f, static_cast<std::int32_t>(low + in.bits() % values)};
-  }
+  how.quantization = in.quantization(out_type);
 
   Noise noise(in);
   std::vector<Index> shape(from, from + 3), out_shape(to, to + 3);

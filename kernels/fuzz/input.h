@@ -8,9 +8,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "array.h"
+#include "bedside/rescale.h"
+#include "bedside/store.h"
 #include "isa.h"
 
 namespace bedside::cpu::fuzz {
@@ -23,6 +26,7 @@ inline void expect(bool same, const char* what) {
 }
 
 inline constexpr DType kTypes[] = {DType::u8, DType::i8, DType::u16, DType::i16, DType::i32, DType::f32};
+inline constexpr DType kNetworkInput[] = {DType::f32, DType::f16, DType::u8, DType::i8, DType::u16, DType::i16};
 
 // The bytes one after the other; zeros when they are used up.
 class Input {
@@ -83,6 +87,26 @@ class Input {
   double finite(double most) {
     const double v = number(false);
     return v > most ? most : v < -most ? -most : v;
+  }
+
+  // A value map, at times one that changes nothing.
+  Rescale map() {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    Rescale map{1.0f, 0.0f, -infinity, infinity, 1.0f, 0.0f};
+    if (flag()) return map;
+    for (float* p : {&map.slope, &map.intercept, &map.scale, &map.offset}) *p = static_cast<float>(number(true));
+    map.low = static_cast<float>(number(false));
+    map.high = static_cast<float>(number(false));
+    if (map.low > map.high) std::swap(map.low, map.high);
+    return map;
+  }
+  // As an output of this type may have it.
+  Quantization quantization(DType type) {
+    if (type == DType::f32 || type == DType::f16) return {1.0f, 0};
+    const float scale = std::fabs(static_cast<float>(finite(3e38)));
+    const bool is_signed = type == DType::i8 || type == DType::i16;
+    const Index values = Index{1} << 8 * item_size(type);
+    return {scale > 0 ? scale : 1.0f, static_cast<std::int32_t>((is_signed ? -values / 2 : 0) + bits() % values)};
   }
 
   const std::uint8_t* rest() const { return data_ + at_; }
