@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def magnetic_resonance() -> NDArray[np.float32]:
     return volume
 
 
-def _percentiles(volume: NDArray[np.generic], threads: int) -> Candidates:
+def _percentiles(volume: NDArray[Any], threads: int) -> Candidates:
     np.testing.assert_array_equal(percentiles(volume, PERCENTS, threads=threads), np.percentile(volume, PERCENTS))
     return {
         "ours": lambda: percentiles(volume, PERCENTS, threads=threads),
