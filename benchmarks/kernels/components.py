@@ -172,9 +172,9 @@ def outlined(threads: int) -> Candidates:
 
 def boxes_suppressed(threads: int) -> Candidates:
     rng = np.random.default_rng(0)
-    low = rng.uniform(0, 300, (5000, 3)).astype(np.float32)
-    boxes = np.concatenate([low, low + rng.uniform(5, 40, (5000, 3)).astype(np.float32)], axis=1)
-    scores, out = rng.random(5000, np.float32), np.empty(5000, np.int64)
+    low = rng.uniform(0, 300, (1000, 3)).astype(np.float32)
+    boxes = np.concatenate([low, low + rng.uniform(5, 40, (1000, 3)).astype(np.float32)], axis=1)
+    scores, out = rng.random(1000, np.float32), np.empty(1000, np.int64)
     ours: Callable[[], int] = lambda: nms(boxes, scores, out, threshold=0.2, threads=threads)  # noqa: E731
     candidates: Candidates = {"ours": ours}
     monai, torch = optional("monai.data.box_utils"), optional("torch")
@@ -201,5 +201,5 @@ CASES = (
     Case(f"largest of {PARTS} components kept, {SLICES}x{EDGE}x{EDGE}", largest_kept, peers=("cc3d",)),
     Case(f"holes filled, {SLICES}x{EDGE}x{EDGE}", holes_filled, peers=("SimpleITK",)),
     Case("outline on a 1280x1280 picture", outlined, peers=("scipy.ndimage",)),
-    Case("3D non-maximum suppression of 5000 boxes", boxes_suppressed, peers=("MONAI",)),
+    Case("3D non-maximum suppression of 1000 boxes", boxes_suppressed, peers=("MONAI",)),
 )
