@@ -18,7 +18,7 @@ from ..rows import Row, absent, compare, interleaved
 
 OURS, MEMCPY = "ours", "memcpy"
 
-Candidates = dict[str, Callable[[], object]]
+Candidates = dict[str, Callable[[], Any]]
 
 INSTALL = {
     "MONAI": "pip install monai",

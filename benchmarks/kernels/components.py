@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def mask_of_parts() -> NDArray[np.uint8]:
         reach = int(radius) + 1
         box = tuple(slice(p - reach, p + reach + 1) for p in centre)
         offsets = np.ogrid[tuple(slice(-reach, reach + 1) for _ in range(3))]
-        mask[box] |= (sum(axis**2 for axis in offsets) <= radius**2).astype(np.uint8)
+        mask[box] |= np.asarray(sum(axis**2 for axis in offsets) <= radius**2, np.uint8)
     mask.setflags(write=False)
     return mask
 
@@ -47,18 +48,18 @@ def labelled_and_measured(threads: int) -> Candidates:
     candidates: Candidates = {"ours": ours}
     if cc3d := optional("cc3d"):
 
-        def with_cc3d() -> object:
+        def with_cc3d() -> Any:
             labels = cc3d.connected_components(mask, connectivity=26)
             return labels, cc3d.statistics(labels)
 
-        labels, statistics = with_cc3d()  # type: ignore[misc]
+        labels, statistics = with_cc3d()
         np.testing.assert_array_equal(np.bincount(found.voxels), np.bincount(statistics["voxel_counts"][1:]))
         assert len(np.unique(labels[mask > 0].astype(np.int64) * 65536 + out[mask > 0])) == PARTS
         candidates["cc3d"] = with_cc3d
     if sitk := optional("SimpleITK"):
         image = sitk.GetImageFromArray(mask)
 
-        def with_sitk() -> object:
+        def with_sitk() -> Any:
             statistics = sitk.LabelShapeStatisticsImageFilter()
             statistics.Execute(sitk.ConnectedComponent(image, True))
             return statistics
@@ -68,13 +69,13 @@ def labelled_and_measured(threads: int) -> Candidates:
         candidates["SimpleITK"] = with_sitk
     if ndimage := optional("scipy.ndimage"):
 
-        def with_scipy() -> object:
+        def with_scipy() -> Any:
             labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
             numbers = np.arange(1, count + 1)
             sizes = np.bincount(labels.ravel())[1:]
             return labels, sizes, ndimage.find_objects(labels), ndimage.center_of_mass(mask, labels, numbers)
 
-        labels, sizes, boxes, centres = with_scipy()  # type: ignore[misc]
+        labels, sizes, boxes, centres = with_scipy()
         np.testing.assert_array_equal(out, labels)
         np.testing.assert_array_equal(found.voxels, sizes)
         np.testing.assert_array_equal(found.box[:, :, 0], [[s.start for s in box] for box in boxes])
@@ -89,7 +90,7 @@ def lesions_measured(threads: int) -> Candidates:
     slope, intercept = np.ones(SLICES, np.float32), np.full(SLICES, -1024, np.float32)
     pixel = np.full((PARTS, 2), 0.7)
 
-    def ours() -> object:
+    def ours() -> Any:
         found = Components(mask, connectivity=26, threads=threads)
         found.longest_diameters(pixel, threads=threads)
         return found.statistics(stored, slope=slope, intercept=intercept, threads=threads)
@@ -98,7 +99,7 @@ def lesions_measured(threads: int) -> Candidates:
     if sitk := optional("SimpleITK"):
         image, values = sitk.GetImageFromArray(mask), sitk.GetImageFromArray(stored)
 
-        def with_sitk() -> object:
+        def with_sitk() -> Any:
             labels = sitk.ConnectedComponent(image, True)
             shapes, statistics = sitk.LabelShapeStatisticsImageFilter(), sitk.LabelStatisticsImageFilter()
             shapes.SetComputeFeretDiameter(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bedside.kernels import crop_pad, rescale, to_gray, to_planes
@@ -22,7 +24,7 @@ def window_ct(threads: int) -> Candidates:
     slope = np.full(SLICES, SLOPE, np.float32)
     intercept = np.full(SLICES, INTERCEPT, np.float32)
     scale = 1 / (HIGH - LOW)
-    chain = {"low": LOW, "high": HIGH, "scale": scale, "offset": -LOW * scale}
+    chain: dict[str, Any] = {"low": LOW, "high": HIGH, "scale": scale, "offset": -LOW * scale}
 
     def ours() -> None:
         rescale(volume, out, slope=slope, intercept=intercept, **chain, threads=threads)
@@ -41,11 +43,11 @@ def window_ct(threads: int) -> Candidates:
     if torch := optional("torch"):
         stored = torch.from_numpy(volume.copy())
 
-        def with_torch() -> object:
+        def with_torch() -> Any:
             units = stored.to(torch.float32).mul_(SLOPE).add_(INTERCEPT)
             return units.clamp_(LOW, HIGH).sub_(LOW).mul_(scale)
 
-        np.testing.assert_allclose(out, with_torch().numpy(), atol=1e-6)  # type: ignore[attr-defined]
+        np.testing.assert_allclose(out, with_torch().numpy(), atol=1e-6)
         candidates["torch"] = with_torch
     if monai := optional("monai.transforms"):
         ranged = monai.ScaleIntensityRange(LOW, HIGH, 0.0, 1.0, clip=True)

@@ -27,7 +27,14 @@ def to_one_millimetre(threads: int) -> Candidates:
     volume = stored_ct()
     matrix = np.c_[np.diag(STEP), np.zeros(3)]
     out = np.empty(OUT_SHAPE, np.float32)
-    window = {"slope": SLOPE, "intercept": INTERCEPT, "low": LOW, "high": HIGH, "scale": SCALE, "offset": -LOW * SCALE}
+    window: dict[str, Any] = {
+        "slope": SLOPE,
+        "intercept": INTERCEPT,
+        "low": LOW,
+        "high": HIGH,
+        "scale": SCALE,
+        "offset": -LOW * SCALE,
+    }
     candidates: Candidates = {"ours": lambda: resample(volume, out, matrix, threads=threads, **window)}
     candidates["ours"]()
 

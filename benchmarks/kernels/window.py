@@ -72,7 +72,7 @@ def argmax_online(threads: int) -> Candidates:
             discretise(planes, rule, threads, out[first : first + 2])
 
     def with_numpy() -> Array:
-        return whole.argmax(axis=0).astype(np.uint8)
+        return np.asarray(whole.argmax(axis=0).astype(np.uint8))
 
     ours()
     np.testing.assert_array_equal(out, with_numpy())
@@ -86,7 +86,7 @@ def softmax_logits(threads: int) -> Candidates:
     def with_numpy() -> Array:
         power = np.exp(scores - scores.max(axis=0))
         power /= power.sum(axis=0)
-        return power
+        return np.asarray(power)
 
     softmax(scores, out, threads=threads)
     np.testing.assert_allclose(out, with_numpy(), rtol=1e-5, atol=1e-7)
@@ -96,7 +96,7 @@ def softmax_logits(threads: int) -> Candidates:
     if torch := optional("torch"):
         tensor = torch.from_numpy(scores)
         calls["torch"] = lambda: torch.softmax(tensor, 0)
-        np.testing.assert_allclose(out, calls["torch"](), rtol=1e-5, atol=1e-7)  # type: ignore[arg-type]
+        np.testing.assert_allclose(out, calls["torch"](), rtol=1e-5, atol=1e-7)
     return calls
 
 
@@ -108,7 +108,7 @@ def sigmoid_logits(threads: int) -> Candidates:
     if special := optional("scipy.special"):
         other = np.empty_like(scores)
         calls["scipy"] = lambda: special.expit(scores, out=other)
-        np.testing.assert_allclose(out, calls["scipy"](), rtol=1e-6)  # type: ignore[arg-type]
+        np.testing.assert_allclose(out, calls["scipy"](), rtol=1e-6)
     if torch := optional("torch"):
         tensor, result = torch.from_numpy(scores), torch.empty(scores.shape)
         calls["torch"] = lambda: torch.sigmoid(tensor, out=result)
