@@ -99,7 +99,7 @@ def resample(
     out: NDArray[Any],
     matrix: NDArray[np.float64],
     *,
-    mode: Literal["linear", "nearest"] = "linear",
+    mode: Literal["linear", "cubic", "nearest"] = "linear",
     padding: Literal["border", "constant"] = "border",
     fill: float = 0.0,
     slope: float = 1.0,
@@ -111,6 +111,9 @@ def resample(
     quant_scale: float = 1.0,
     zero_point: int = 0,
     threads: int = 0,
+) -> None: ...
+def spline_coefficients(
+    src: NDArray[Any], out: NDArray[Any], *, padding: Literal["border", "constant"] = "border", threads: int = 0
 ) -> None: ...
 def resize(
     src: NDArray[Any],

@@ -1,5 +1,6 @@
 // resample: any shapes, strides and matrix a binding lets through: aligned, sheared, degenerate, far outside, up to
 // 1e280.
+#include "cubic/cubic.h"
 #include "input.h"
 #include "resample/resample.h"
 
@@ -66,5 +67,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   });
   expect(out.contents() == second.contents(), "resample on another instruction set");
   expect(out.gaps_untouched(), "resample: memory between the elements");
+  if (src.count() == 0 || mode == Interpolation::nearest) return 0;
+
+  // The cubic spline through the same voxels, into the same output.
+  std::vector<float> voxels[2];
+  on_two_levels(in, [&](int round, int threads) {
+    std::vector<float>& memory = voxels[round];
+    memory.resize(static_cast<std::size_t>(src.count()));
+    const Index shape[3] = {from[0], from[1], from[2]}, stride[3] = {shape[1] * shape[2], shape[2], 1};
+    const Array3 made{memory.data(), DType::f32, {shape[0], shape[1], shape[2]}, {stride[0], stride[1], stride[2]}};
+    spline_coefficients(src.source(), made, padding, threads);
+    resample_cubic({made.data, DType::f32, {shape[0], shape[1], shape[2]}, {stride[0], stride[1], stride[2]}},
+                   outs[round]->target(), matrix, padding, static_cast<float>(fill), finish, threads);
+  });
+  expect(out.contents() == second.contents(), "cubic resample on another instruction set");
+  expect(out.gaps_untouched(), "cubic resample: memory between the elements");
   return 0;
 }

@@ -235,7 +235,7 @@ def test_refusals() -> None:
     refused("matrix", src, out, [[1, 0, 0, 0]])
     refused("matrix", src, out, np.full((3, 4), 2e280))
     refused("matrix", src, out, np.full((3, 4), -1e308))
-    refused("mode", src, out, mode="cubic")
+    refused("mode", src, out, mode="quintic")
     refused("padding", src, out, padding="reflect")
     refused("fill", src, src.copy(), mode="nearest", fill=0.5)
     refused("fill", src.astype(np.uint8), src.astype(np.uint8), mode="nearest", fill=-1.0)

@@ -1,43 +1,15 @@
 // Rotations and shears: row by row of the output, each voxel's cell found on its own.
-#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "elementwise/loops.h"
+#include "resample/each_row.h"
 #include "resample/geometry.h"
 #include "resample/loops.h"
 #include "scratch.h"
 #include "stream.h"
-#include "thread_pool.h"
 
 namespace bedside::cpu {
-
-namespace {
-
-constexpr Index kPiece = Index{1} << 15;  // voxels a thread takes at a time
-
-// Calls row(row of the source, row of the output, slot) for every row, threads sharing them out.
-template <typename Row>
-void each_row(const Geometry& g, Padding padding, double fill, int threads, Row&& make) {
-  const Index rows = g.out.shape[1];
-  const Index grain = std::max<Index>(1, kPiece / g.out.shape[2]);
-  const Index size = item_size(g.out.type);
-  parallel_for(g.out.shape[0] * rows, grain, threads, [&](int slot, Index begin, Index end) {
-    for (Index item = begin; item < end; ++item) {
-      const Index z = item / rows, y = item % rows;
-      AffineRow row{g.src.data, g.src.shape, g.src.stride, {}, {}, padding, fill};
-      for (int axis = 0; axis < 3; ++axis) {
-        const double* const m = g.matrix[axis];
-        row.origin[axis] = m[0] * static_cast<double>(z) + m[1] * static_cast<double>(y) + m[3];
-        row.step[axis] = m[2];
-      }
-      make(row, static_cast<void*>(static_cast<char*>(g.out.data) + (z * g.out.stride[0] + y * g.out.stride[1]) * size),
-           slot);
-    }
-    stream_fence();
-  });
-}
-
-}  // namespace
 
 // Rows of the output lie along the axis that is closest in its memory. Of the two others the one that moves less far in
 // the source's memory comes faster, so that rows that follow each other find their cache lines.
