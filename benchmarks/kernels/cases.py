@@ -60,7 +60,8 @@ class Case:
     peers: tuple[str, ...] = ()
     """Peers that the row wants beyond those in ``goals``; one that ``make`` leaves out is shown as not installed."""
     why: Mapping[str, str] = field(default_factory=dict)
-    """Reason, by peer, for a goal that is not reached; shown only then."""
+    """Reason, by peer, for a goal that is not reached; shown only then. Where the memcpy of the same run would not
+    reach the goal either, that is the reason."""
     per: int = 1
     """Times are divided by this: images or slices of one call."""
 
@@ -73,11 +74,13 @@ class Case:
             candidates[MEMCPY] = moving(self.traffic, self.read_only, threads)
         times = interleaved(candidates, rounds)
         share = times[MEMCPY] / times[OURS] if limited else None
+        reasons = dict(self.why)
+        for peer, goal in self.goals.items():
+            if limited and peer in times and peer != MEMCPY and (bound := times[peer] / times[MEMCPY]) < goal:
+                reasons[peer] = f"memcpy of as many bytes would be {bound:.2g}x"
         if MEMCPY not in self.goals:
             times.pop(MEMCPY, None)
-        yield from compare(
-            self.name, times, rounds, per=self.per, goals=self.goals, limit_share=share, reasons=self.why
-        )
+        yield from compare(self.name, times, rounds, per=self.per, goals=self.goals, limit_share=share, reasons=reasons)
         if len(times) == 1:
             yield Row(self.name, times[OURS] / self.per, "ms", limit_share=share, n=rounds)
         for peer in dict.fromkeys((*self.goals, *self.peers)):
