@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .state import Affine, Array, require_memory, resample
+from .state import Affine, Array, require_memory, resample, resample_cubic
 
 AFFINE_TOLERANCE = 1e-3
 """Below this two affines, or a spacing and its target, count as equal (monai.data.utils.AFFINE_TOL)."""
@@ -225,10 +225,13 @@ class Resampled:
     source_shape: tuple[int, ...]
     nearest: bool
     border: bool
+    cubic: bool = False
     resamples = True
     pads = False
 
     def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
+        if self.cubic and not nearest:
+            return resample_cubic(array, self._back(), self.source_shape, border=self.border, threads=threads)
         return resample(
             array,
             self._back(),
@@ -239,8 +242,8 @@ class Resampled:
         )
 
     def interpolation(self, shape: tuple[int, ...]) -> Interpolation | None:
-        """The way back of an image of ``shape`` as an interpolation, or None where it takes the nearest."""
-        return None if self.nearest else Interpolation(self._back(), self.source_shape, self.border)
+        """The way back of an image of ``shape`` as an interpolation, or None where it is none."""
+        return None if self.nearest or self.cubic else Interpolation(self._back(), self.source_shape, self.border)
 
     def _back(self) -> Affine:
         """Old index to new index, without what rounding left where axes are parallel.

@@ -17,7 +17,7 @@ from ..errors import BundleError, StudyRejected
 from . import geometry, resize
 from .arguments import Float32, NotLazy, Numbers, PerKey, Sizes, numbers
 from .registry import Transform, register
-from .state import Affine, State, ValueMap, allocate, resample
+from .state import Affine, State, ValueMap, allocate, resample, resample_cubic
 from .statistics import greatest_not_above
 
 
@@ -32,7 +32,7 @@ class Spatial(Transform):
     @property
     def exact_back(self) -> bool:
         """Whether the way back only moves, drops or adds voxels, or takes the nearest."""
-        return not self.RESAMPLES or getattr(self, "mode", "").startswith("nearest")
+        return not self.RESAMPLES or str(getattr(self, "mode", "")).startswith("nearest")
 
     def apply(self, state: State) -> None:
         raise NotImplementedError
@@ -102,14 +102,14 @@ class Spacingd(Spatial):
     """Resample to a voxel size (monai.transforms.Spacingd).
 
     The grid covers the voxel centres of the source and begins at its first corner; a spacing within 0.001 of its target
-    is left as it is. The computation is in float32 with coordinates in float64.
+    is left as it is. The computation is in float32 with coordinates in float64. Mode 3 is the cubic B-spline.
     """
 
     RESAMPLES: ClassVar[bool] = True
 
     pixdim: Numbers
     diagonal: bool = False
-    mode: Annotated[Literal["bilinear", "nearest"], PerKey] = "bilinear"
+    mode: Annotated[Literal["bilinear", "nearest", 3], PerKey] = "bilinear"
     padding_mode: Annotated[Literal["border", "zeros"], PerKey] = "border"
     align_corners: Annotated[bool, PerKey] = False
     dtype: Annotated[Literal["float64", "float32", "double", "float"] | None, PerKey] = "float64"
@@ -125,6 +125,12 @@ class Spacingd(Spatial):
         if value == ():
             raise ValueError("must hold at least one value")
         return value
+
+    @model_validator(mode="after")
+    def _cubic_as_it_is(self) -> Spacingd:
+        if self.mode == 3 and self.align_corners:
+            raise ValueError("align_corners true with mode 3, where MONAI moves the image, is not supported")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> Spacingd:
@@ -149,12 +155,14 @@ class Spacingd(Spatial):
         )
         if same:
             return
-        nearest, border = self.mode == "nearest", self.padding_mode == "border"
+        nearest, cubic, border = self.mode == "nearest", self.mode == 3, self.padding_mode == "border"
         if not border or (state.values.clips and not nearest):
             state.settle()
-        state.trace.append(geometry.Resampled(matrix, state.shape, nearest, border))
+        state.trace.append(geometry.Resampled(matrix, state.shape, nearest, border, cubic))
         if nearest:
             state.replace(resample(state.array, matrix, shape, nearest=True, border=border, threads=state.threads))
+        elif cubic:
+            state.replace(resample_cubic(state.array, matrix, shape, border=border, threads=state.threads))
         else:
             state.interpolate(matrix, shape, border=border)
         state.affine = state.affine @ matrix

@@ -86,6 +86,7 @@ def spatial() -> dict[str, tuple[str, list[Config]]]:
         cases[f"spacing-{source}"] = (source, [step("Spacingd", pixdim=[1.5, 1.5, 1.5])])
         cases[f"spacing-zeros-{source}"] = (source, [step("Spacingd", pixdim=[1.3, 0.7, 1.1], padding_mode="zeros")])
         cases[f"spacing-nearest-{source}"] = (source, [step("Spacingd", pixdim=[0.61, 1.37, 1.21], mode="nearest")])
+        cases[f"spacing-cubic-{source}"] = (source, [step("Spacingd", pixdim=[1.3, 0.7, 1.1], mode=3)])
         cases[f"spacing-diagonal-{source}"] = (source, [step("Spacingd", pixdim=[1.5, 1.4, 1.9], diagonal=True)])
     cases |= {
         "spacing-keep": ("ct", [step("Spacingd", pixdim=[-1, 0.8004, 1.0])]),
@@ -94,6 +95,9 @@ def spatial() -> dict[str, tuple[str, list[Config]]]:
         "spacing-range": ("ct", [step("Spacingd", pixdim=[1, 1, 1], min_pixdim=[0.5, 0.9, 0.5], max_pixdim=[2, 2, 2])]),
         "spacing-range-one": ("lps", [step("Spacingd", pixdim=[1, 1, 1], min_pixdim=0.5, max_pixdim=[1.5])]),
         "spacing-corners": ("ct", [step("Spacingd", pixdim=[1.3, 0.7, 1.1], align_corners=True)]),
+        "spacing-cubic-plane": ("plane", [step("Spacingd", pixdim=[0.5, 0.25, 9.0], mode=3)]),
+        "spacing-cubic-single": ("single", [step("Spacingd", pixdim=[1.4, 1.4, 2.0], mode=[3])]),
+        "spacing-cubic-zeros": ("ct", [step("Spacingd", pixdim=[1.3, 0.7, 1.1], mode=3, padding_mode="zeros")]),
         "spacing-single": ("single", [step("Spacingd", pixdim=[1.4, 1.4, 2.0])]),
         "spacing-plane": ("plane", [step("Spacingd", pixdim=[0.5, 0.25, 9.0])]),
         "spacing-zeros-diagonal": (
@@ -243,6 +247,14 @@ def chains() -> dict[str, tuple[str, list[Config]]]:
                 step("ResizeWithPadOrCropd", spatial_size=[6, 12, 5]),
                 step("CenterSpatialCropd", roi_size=[5, 9, 4]),
                 step("Transposed", indices=[0, 2, 1, 3]),
+            ],
+        ),
+        "chain-cubic": (
+            "lps",
+            [
+                step("Orientationd", axcodes="RAS"),
+                step("Spacingd", pixdim=[1.1, 0.8, 1.9], mode=3),
+                step("ScaleIntensityRanged", a_min=-1024, a_max=324, b_min=0.0, b_max=1.0, clip=True),
             ],
         ),
     }
