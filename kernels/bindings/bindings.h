@@ -10,4 +10,6 @@ void bind_window(pybind11::module_& m);
 void bind_segmentation(pybind11::module_& m);
 void bind_statistics(pybind11::module_& m);
 void bind_components(pybind11::module_& m);
+void bind_morphology(pybind11::module_& m);
+void bind_detections(pybind11::module_& m);
 void bind_dicom(pybind11::module_& m);

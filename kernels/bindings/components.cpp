@@ -12,11 +12,9 @@
 #include <vector>
 
 #include "../cpu/components/measure.h"
-#include "../cpu/components/morphology.h"
-#include "../cpu/components/nms.h"
-#include "../cpu/components/outline.h"
 #include "bindings.h"
 #include "checks.h"
+#include "label_map.h"
 
 namespace {
 
@@ -25,74 +23,6 @@ using namespace bedside;
 using namespace bedside::bindings;
 using cpu::Connectivity;
 using cpu::DType;
-
-// The last three axes; an array of two has one slice.
-template <typename Array3>
-Array3 volume(const Argument& a, DType type, decltype(Array3::data) data) {
-  if (a.array.ndim() > 2) return last_three<Array3>(a, type, data);
-  return {data, type, {1, a.array.shape(0), a.array.shape(1)}, {0, element_stride(a, 0), element_stride(a, 1)}};
-}
-
-cpu::Array3 writable(const Argument& a, DType type) {
-  check_output(a);
-  return volume<cpu::Array3>(a, type, py::array(a.array).mutable_data());
-}
-
-// `flat`: the map has two axes.
-Connectivity connectivity_of(const py::object& value, bool flat) {
-  if (value.is_none()) return Connectivity::none;
-  const int neighbours = py::cast<int>(value);
-  const bool within = neighbours == 4 || neighbours == 8;
-  if (!within && (flat || (neighbours != 6 && neighbours != 18 && neighbours != 26))) {
-    throw py::value_error(std::string("'connectivity' must be ") +
-                          (flat ? "4 or 8" : "6, 18 or 26 (in slices 4 or 8)") + ", got " + std::to_string(neighbours));
-  }
-  return static_cast<Connectivity>(neighbours);
-}
-
-// What each label counts as, a table of 256.
-struct Groups {
-  std::uint8_t of[256];
-
-  explicit Groups(const py::object& table) {
-    for (int label = 0; label < 256; ++label) of[label] = static_cast<std::uint8_t>(label);
-    if (table.is_none()) return;
-    const Argument groups("groups", table);
-    check_dtype(groups, {DType::u8});
-    check_shape(groups, {256});
-    const std::uint8_t* const first = static_cast<const std::uint8_t*>(groups.array.data());
-    const Index stride = element_stride(groups, 0);
-    for (int label = 0; label < 256; ++label) of[label] = first[label * stride];
-  }
-};
-
-void check_map(const Argument& a, bool channels) {
-  check_dtype(a, {DType::u8});
-  const Index axes = a.array.ndim() - (channels ? 1 : 0);
-  if (axes != 2 && axes != 3) {
-    a.refuse(std::string("must have axes ") + (channels ? "[c, (z,) y, x]" : "[(z,) y, x]") + ", got shape " +
-             a.shape());
-  }
-}
-
-void find(const Argument& src, bool channels, const Groups& groups, Connectivity connectivity, int threads,
-          cpu::Runs& runs) {
-  const py::array& array = src.array;
-  const bool flat = array.ndim() - (channels ? 1 : 0) == 2;
-  cpu::ConstArray3 map;
-  if (flat && channels) {
-    map = {array.data(),
-           DType::u8,
-           {1, array.shape(1), array.shape(2)},
-           {0, element_stride(src, 1), element_stride(src, 2)}};
-  } else {
-    map = volume<cpu::ConstArray3>(src, DType::u8, array.data());
-  }
-  const Index count = channels ? array.shape(0) : 1, step = channels ? element_stride(src, 0) : 0;
-  py::gil_scoped_release release;
-  cpu::find_runs(map, count, step, groups.of, threads, runs);
-  cpu::number_components(runs, connectivity, threads);
-}
 
 // A float32 a slice, or one for all.
 std::vector<float> per_slice(const char* name, const py::object& object, Index slices) {
@@ -320,12 +250,6 @@ class Components {
   bool flat_ = false;
 };
 
-// What equal calls of one thread share.
-cpu::MorphologyMemory& memory() {
-  static thread_local cpu::MorphologyMemory held;
-  return held;
-}
-
 std::uint32_t connected_components(py::object src_, py::object out_, py::object connectivity, py::object groups_,
                                    int threads) {
   const Argument src("src", src_), out("out", out_);
@@ -349,121 +273,6 @@ std::uint32_t connected_components(py::object src_, py::object out_, py::object 
   py::gil_scoped_release release;
   cpu::paint(runs, nullptr, true, to, threads);
   return runs.components;
-}
-
-void keep_largest(py::object labels_, py::object connectivity, py::object groups_, Index most, int threads) {
-  const Argument labels("labels", labels_);
-  check_map(labels, false);
-  const Connectivity how = connectivity_of(connectivity, labels.array.ndim() == 2);
-  if (connectivity.is_none()) throw py::value_error("'connectivity' must not be None");
-  const Groups groups(groups_);
-  if (most < 0) throw py::value_error("'count' must be 0 or more, got " + std::to_string(most));
-  check_threads(threads);
-  const cpu::Array3 map = writable(labels, DType::u8);
-  py::gil_scoped_release release;
-  cpu::keep_largest(map, groups.of, how, most, threads, memory());
-}
-
-void fill_holes(py::object labels_, py::object of_, py::object connectivity, int threads) {
-  const Argument labels("labels", labels_), of("of", of_);
-  check_map(labels, false);
-  const bool flat = labels.array.ndim() == 2;
-  const Connectivity how = connectivity_of(connectivity, flat);
-  if (connectivity.is_none()) throw py::value_error("'connectivity' must not be None");
-  check_dtype(of, {DType::u8});
-  check_dimensions(of, 1, "[n]");
-  std::vector<std::uint8_t> wanted;
-  for (Index k = 0; k < of.array.shape(0); ++k) {
-    wanted.push_back(static_cast<const std::uint8_t*>(of.array.data())[k * element_stride(of, 0)]);
-  }
-  check_threads(threads);
-  const cpu::Array3 map = writable(labels, DType::u8);
-  py::gil_scoped_release release;
-  cpu::fill_holes(map, wanted.data(), static_cast<int>(wanted.size()), how, flat, threads, memory());
-}
-
-// int32 positions in a slice that never fall.
-std::vector<std::int32_t> positions(const char* name, const py::object& object, Index count, Index below) {
-  const Argument a(name, object);
-  check_dtype(a, {DType::i32});
-  check_shape(a, {count});
-  std::vector<std::int32_t> values;
-  for (Index k = 0; k < count; ++k) {
-    values.push_back(static_cast<const std::int32_t*>(a.array.data())[k * element_stride(a, 0)]);
-    if (values.back() < 0 || values.back() >= below ||
-        (k > 0 && values[static_cast<std::size_t>(k - 1)] > values.back())) {
-      a.refuse("must never fall and stay within 0 to " + std::to_string(below - 1));
-    }
-  }
-  return values;
-}
-
-void draw_outline(py::object slice_, py::object picture_, py::object groups_, py::object rows_, py::object columns_,
-                  std::tuple<int, int, int> color_, int width, int threads) {
-  const Argument slice("slice", slice_), picture("picture", picture_);
-  check_dimensions(slice, 2, "[y, x]");
-  check_dtype(slice, {DType::u8});
-  check_dimensions(picture, 3, "[y, x, 3]");
-  check_dtype(picture, {DType::u8});
-  if (picture.array.shape(2) != 3) picture.refuse("must have shape [y, x, 3], got " + picture.shape());
-  const Groups groups(groups_);
-  const std::vector<std::int32_t> rows = positions("rows", rows_, picture.array.shape(0), slice.array.shape(0));
-  const std::vector<std::int32_t> columns =
-      positions("columns", columns_, picture.array.shape(1), slice.array.shape(1));
-  const auto [red, green, blue] = color_;
-  std::uint8_t color[3];
-  int channel = 0;
-  for (const int value : {red, green, blue}) {
-    if (value < 0 || value > 255) throw py::value_error("'color' must be 0 to 255, got " + std::to_string(value));
-    color[channel++] = static_cast<std::uint8_t>(value);
-  }
-  if (width < 0 || width > 1 << 20) throw py::value_error("'width' must be 0 or more, got " + std::to_string(width));
-  check_threads(threads);
-  const cpu::Array3 to = output(picture, DType::u8);
-  check_apart(picture, slice);
-  const cpu::ConstArray3 from = volume<cpu::ConstArray3>(slice, DType::u8, slice.array.data());
-  py::gil_scoped_release release;
-  cpu::outline(from, groups.of, rows.data(), columns.data(), color, width, to, threads, memory().found);
-}
-
-Index nms(py::object boxes_, py::object scores_, py::object out_, double threshold, py::object most_, int threads) {
-  const Argument boxes("boxes", boxes_), scores("scores", scores_), out("out", out_);
-  check_dimensions(boxes, 2, "[n, 4 or 6]");
-  check_dtype(boxes, {DType::f32});
-  const Index n = boxes.array.shape(0), columns = boxes.array.shape(1);
-  if (columns != 4 && columns != 6) boxes.refuse("must have shape [n, 4 or 6], got " + boxes.shape());
-  check_dtype(scores, {DType::f32});
-  check_shape(scores, {n});
-  const py::dtype dtype = out.array.dtype();
-  if (dtype.kind() != 'i' || dtype.itemsize() != 8 || dtype.byteorder() != '=') {
-    out.refuse("must be int64, got " + out.dtype());
-  }
-  check_shape(out, {n});
-  check_output(out);
-  if (n > 1 && element_stride(out, 0) != 1) out.refuse("must be contiguous");
-  check_apart(out, boxes);
-  check_apart(out, scores);
-  check_not_nan("threshold", threshold);
-  check_threads(threads);
-  const Index most = most_.is_none() ? n : py::cast<Index>(most_);
-  if (most < 0) throw py::value_error("'most' must be 0 or more, got " + std::to_string(most));
-  if (n == 0 || most == 0) return 0;
-  const float* const box = static_cast<const float*>(boxes.array.data());
-  const float* const score = static_cast<const float*>(scores.array.data());
-  const Index row = element_stride(boxes, 0), step = element_stride(boxes, 1), next = element_stride(scores, 0);
-  const int axes = static_cast<int>(columns / 2);
-  for (Index k = 0; k < n; ++k) {
-    if (std::isnan(score[k * next])) scores.refuse("must not be NaN");
-    for (Index axis = 0; axis < axes; ++axis) {
-      const float low = box[k * row + axis * step], high = box[k * row + (axes + axis) * step];
-      if (!std::isfinite(low) || !std::isfinite(high) || high < low) {
-        boxes.refuse("must be finite, no lower corner above the upper one");
-      }
-    }
-  }
-  std::int64_t* const kept_boxes = static_cast<std::int64_t*>(py::array(out.array).mutable_data());
-  py::gil_scoped_release release;
-  return cpu::nms(box, row, step, score, next, n, axes, static_cast<float>(threshold), most, kept_boxes, threads);
 }
 
 }  // namespace
@@ -508,6 +317,11 @@ Parameters
 ----------
 numbers : uint32 [n], from 1 and at most n; 0 leaves the component out
 threads : at most so many; 0 is every core of the process's affinity mask
+
+Raises
+------
+ValueError
+    Wrong dtype or shape, or a number above n; the argument is named.
 )")
       .def("paint", &Components::paint, py::arg("out"), py::arg("values") = py::none(), py::kw_only(),
            py::arg("clear") = true, py::arg("threads") = 0,
@@ -519,6 +333,11 @@ out : uint8, uint16, int32 or uint32 of the map's shape, any strides
 values : uint32 [n], what to write for each; their numbers from 1 where it is not given
 clear : whether all other voxels become 0; else they stay as they are
 threads : at most so many; 0 is every core of the process's affinity mask
+
+Raises
+------
+ValueError
+    Wrong dtype or shape, out read-only or too small a type; the argument is named.
 )")
       .def("statistics", &Components::statistics, py::arg("stored"), py::kw_only(), py::arg("slope") = 1.0,
            py::arg("intercept") = 0.0, py::arg("padding") = py::none(), py::arg("threads") = 0,
@@ -540,6 +359,11 @@ count : int64 [n]
     Voxels that were not left out.
 values : float64 [n, 4]
     Mean, population standard deviation, minimum, maximum; NaN where the count is 0.
+
+Raises
+------
+ValueError
+    Wrong dtype or shape; the argument is named.
 )")
       .def("longest_diameters", &Components::longest_diameters, py::arg("pixel"), py::kw_only(),
            py::arg("slices") = py::none(), py::arg("threads") = 0,
@@ -561,6 +385,11 @@ length : float64 [n]
 slice : int32 [n]
 ends : int32 [n, 2, 2]
     (y, x) of both.
+
+Raises
+------
+ValueError
+    Wrong dtype or shape, or a pixel size that is not above 0 and finite; the argument is named.
 )");
 
   m.def("connected_components", &connected_components, py::arg("src"), py::arg("out"), py::kw_only(),
@@ -586,98 +415,5 @@ Raises
 ------
 ValueError
     Wrong dtype, shape or connectivity, out overlaps src or is too small a type; the argument is named.
-)");
-
-  m.def("keep_largest", &keep_largest, py::arg("labels"), py::kw_only(), py::arg("connectivity"),
-        py::arg("groups") = py::none(), py::arg("count") = 1, py::arg("threads") = 0,
-        R"(Set to 0, in place, what is not in the largest components of its group.
-
-Of components of one size the later in raster order counts as larger.
-
-Parameters
-----------
-labels : uint8 [y, x] or [z, y, x], any strides
-connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume
-groups : uint8 [256]
-    What each label counts as, 0 for what is not to be touched; each label on its own where it is not given.
-count : how many components of a group are kept
-threads : at most so many; 0 is every core of the process's affinity mask
-
-Raises
-------
-ValueError
-    Wrong dtype, shape or connectivity, or labels read-only; the argument is named.
-)");
-
-  m.def("fill_holes", &fill_holes, py::arg("labels"), py::arg("of"), py::kw_only(), py::arg("connectivity"),
-        py::arg("threads") = 0,
-        R"(Give what labels enclose, one label after the other, that label, in place (scipy.ndimage.binary_fill_holes).
-
-Parameters
-----------
-labels : uint8 [y, x] or [z, y, x], any strides
-of : uint8 [n], the labels whose holes are filled; 0 has none
-connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume, by which a hole would reach the border
-threads : at most so many; 0 is every core of the process's affinity mask
-
-Raises
-------
-ValueError
-    Wrong dtype, shape or connectivity, or labels read-only; the argument is named.
-)");
-
-  m.def("draw_outline", &draw_outline, py::arg("slice"), py::arg("picture"), py::kw_only(), py::arg("groups"),
-        py::arg("rows"), py::arg("columns"), py::arg("color"), py::arg("width"), py::arg("threads") = 0,
-        R"(Draw a line around what is labelled in a slice, outside of it, onto an RGB picture of that slice.
-
-A gap of one pixel (of four neighbours) around the labelled pixels stays as it is, then come a line and a dark rim of one
-pixel (of eight).
-
-Parameters
-----------
-slice : uint8 [y, x], any strides
-picture : uint8 [height, width, 3], any strides; changed in place
-groups : uint8 [256]
-    Labels whose entry is not 0 are outlined, as one shape.
-rows : int32 [height]
-columns : int32 [width]
-    Row and column of ``slice`` under each pixel, which never fall.
-color : three of 0 to 255
-width : of the line, in pixels
-threads : at most so many; 0 is every core of the process's affinity mask
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, picture read-only or overlapping slice; the argument is named.
-)");
-
-  m.def("nms", &nms, py::arg("boxes"), py::arg("scores"), py::arg("out"), py::kw_only(), py::arg("threshold"),
-        py::arg("most") = py::none(), py::arg("threads") = 0,
-        R"(Non-maximum suppression (monai.data.box_utils.non_max_suppression, its intersection over union in float32).
-
-Box after box by falling score, of equal ones the first, is kept unless it overlaps one that was kept by more than the
-threshold.
-
-Parameters
-----------
-boxes : float32 [n, 4 or 6], any strides
-    Lower corner, then upper corner, in any order of the axes.
-scores : float32 [n]
-out : int64 [n], contiguous
-    The indices that are kept stand in front, best first.
-threshold : intersection over union
-most : how many are kept at most
-threads : at most so many; 0 is every core of the process's affinity mask
-
-Returns
--------
-int
-    How many are kept.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, scores with NaN, boxes that are none; the argument is named.
 )");
 }

@@ -22,5 +22,7 @@ The numbers are the same with each.
   bind_segmentation(m);
   bind_statistics(m);
   bind_components(m);
+  bind_morphology(m);
+  bind_detections(m);
   bind_dicom(m);
 }

@@ -130,7 +130,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     kept[round] = map.contents();
     restore();
     const std::uint8_t of[] = {0, original.empty() ? std::uint8_t{1} : original[0], 3};
-    fill_holes(map.target(), of, 3, kind.connectivity, shape[0] == 1 && kind.in_slices, threads, memory);
+    fill_holes(map.target(), of, 3, kind.connectivity, threads, memory);
     filled[round] = map.contents();
     restore();
   });

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "check.h"
+#include "components/loops.h"
 #include "components/measure.h"
 #include "components/morphology.h"
 #include "components/nms.h"
@@ -144,6 +145,19 @@ const Test seams("components: seams", [](int threads) {
   expect(threads == 1 || painted[0] == painted[1], "number_components: slabs", threads);
 });
 
+// What is read a second time may have changed: no more is written than there is room for.
+const Test room("components: room", [](int threads) {
+  std::uint8_t group[256], row[200];
+  identity(group);
+  for (int x = 0; x < 200; ++x) row[x] = static_cast<std::uint8_t>(x % 2);
+  for (const Index n : {20, 200}) {
+    Run run[4];
+    std::fill(run, run + 4, Run{-1, -1, 7, 7});
+    const std::uint32_t written = component_loops().write_runs(row, n, group, run, 3);
+    expect(written == 3 && run[2].begin == 5 && run[2].end == 6 && run[3].begin == -1, "write_runs", threads);
+  }
+});
+
 const Test morphology("keep_largest, fill_holes", [](int threads) {
   for (const bool plain : {false, true}) {
     MorphologyMemory memory;
@@ -160,7 +174,7 @@ const Test morphology("keep_largest, fill_holes", [](int threads) {
     keep_largest(map.view(DType::u8), group, Connectivity::corners, 1, threads, memory);
     expect(map.at(0, 0, 0) == 0 && map.at(6, 8, 1) == 0 && map.at(3, 4, 65) == 2, "keep_largest", threads);
     const std::uint8_t label = 3;
-    fill_holes(map.view(DType::u8), &label, 1, Connectivity::corners, false, threads, memory);
+    fill_holes(map.view(DType::u8), &label, 1, Connectivity::corners, threads, memory);
     bool right = true;
     map.each([&](Index z, Index y, Index x) {
       const bool inside = z > 0 && z < 6 && y > 1 && y < 8 && x > 60 && x < 74;

@@ -108,6 +108,15 @@ def test_measurements_are_those_of_the_voxels(shape, seed, slope, dtype, data) -
         np.testing.assert_array_equal(values[k, 2:], [chosen.min(), chosen.max()])
 
 
+def test_squares_of_more_voxels_than_64_bits_hold() -> None:
+    shape = (1, 1 << 16, (1 << 15) + 9)  # the rows share their memory
+    found = Components(np.broadcast_to(np.ones(shape[2], np.uint8), shape), connectivity=6)
+    stored = np.broadcast_to(np.full(shape[2], 65535, np.uint16), shape)
+    count, values = found.statistics(stored)
+    assert count.tolist() == [shape[1] * shape[2]]
+    assert values.tolist() == [[65535, 0, 65535, 65535]]
+
+
 def longest(inside: NDArray[np.bool_], pixel: tuple[float, float]) -> float:
     """Of all pairs of pixels of a slice."""
     best = -1.0

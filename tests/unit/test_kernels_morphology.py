@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from bedside.kernels import draw_outline, fill_holes, keep_largest, nms
+from bedside.kernels import Components, connected_components, draw_outline, fill_holes, keep_largest, nms
 
 from .kernel_views import SEEDS, THREADS, as_laid_out, layouts, shapes
 from .test_kernels_components import FOREGROUND, crowded, refused, structure
@@ -57,12 +59,15 @@ def test_what_has_no_group_is_not_touched() -> None:
 def test_holes_are_filled(shape, seed, threads, data) -> None:
     rng = np.random.default_rng(seed)
     values = (rng.random(shape) < rng.choice([0.5, 0.7, 0.9])).astype(np.uint8) * rng.integers(1, 4, shape, np.uint8)
-    connectivity = data.draw(st.sampled_from([4, 8] if len(shape) == 2 else [6, 18, 26]))
+    connectivity = data.draw(st.sampled_from([4, 8] if len(shape) == 2 else [4, 8, 6, 18, 26]))
+    neighbours = structure(connectivity)
+    if neighbours.ndim < len(shape):
+        neighbours = np.stack([np.zeros_like(neighbours), neighbours, np.zeros_like(neighbours)])
     order = data.draw(st.permutations([0, 1, 2, 3]))
     labels, expected = as_laid_out(values, data.draw(layouts(len(shape)))), values.copy()
     for label in order:
         if label:
-            expected[ndimage.binary_fill_holes(expected == label, structure(connectivity))] = label
+            expected[ndimage.binary_fill_holes(expected == label, neighbours)] = label
     fill_holes(labels, np.array(order, np.uint8), connectivity=connectivity, threads=threads)
     np.testing.assert_array_equal(labels, expected)
 
@@ -100,6 +105,53 @@ def test_an_outline_is_that_of_dilations(shape, size, seed, width, threads, data
     expected[line & ~gap] = 1, 2, 3
     expected[rim & ~line] = 0
     np.testing.assert_array_equal(picture, expected)
+
+
+def test_a_map_that_another_thread_writes_to_is_read_within_bounds() -> None:
+    rng = np.random.default_rng(0)
+    few, many = ((rng.random((8, 256, 256)) < share).astype(np.uint8) for share in (0.001, 0.5))
+    src, out = few.copy(), np.empty(few.shape, np.int32)
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            src[...] = many
+            src[...] = few
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(15):
+            found = Components(src, connectivity=6)
+            assert (found.voxels > 0).all() and (found.label == 1).all()
+            connected_components(src, out, connectivity=26)
+            fill_holes(src, np.ones(1, np.uint8), connectivity=6)
+            keep_largest(src, connectivity=6)
+    finally:
+        done.set()
+        writer.join()
+
+
+def test_boxes_that_another_thread_writes_to_are_copied_first() -> None:
+    boxes, scores = boxes_of(2000, 2, 0)
+    good, out = scores.copy(), np.empty(2000, np.int64)
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            scores[...] = np.nan
+            scores[...] = good[::-1]
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(30):
+            with suppress(ValueError):
+                count = nms(boxes, scores, out, threshold=0.5)
+                assert len(set(out[:count].tolist())) == count and out[:count].max() < 2000
+    finally:
+        done.set()
+        writer.join()
 
 
 def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> np.float32:

@@ -55,18 +55,22 @@ BEDSIDE_HD std::uint64_t changes(const std::uint8_t* p) {
 }
 
 template <bool write>
-BEDSIDE_HD std::uint32_t scan(const std::uint8_t* row, Index n, const std::uint8_t* group, Run* to) {
+BEDSIDE_HD std::uint32_t scan(const std::uint8_t* row, Index n, const std::uint8_t* group, Run* to,
+                              std::uint32_t room) {
   std::uint32_t count = 0;
   std::uint8_t open = 0;  // label of the run that has begun, 0 where there is none
   const auto change = [&](Index x) {
     const std::uint8_t label = group[row[x]];
     if (label == open) return;
     if (write && open != 0) to[count - 1].end = static_cast<std::int32_t>(x);
-    if (label != 0) {
-      if (write) to[count] = {static_cast<std::int32_t>(x), 0, 0, label};
-      ++count;
-    }
     open = label;
+    if (label == 0) return;
+    if (write && count == room) {
+      open = 0;
+      return;
+    }
+    if (write) to[count] = {static_cast<std::int32_t>(x), 0, 0, label};
+    ++count;
   };
   change(0);
   if (n > kBlock) {
@@ -91,11 +95,11 @@ BEDSIDE_HD std::uint32_t scan(const std::uint8_t* row, Index n, const std::uint8
 }
 
 std::uint32_t count_runs(const std::uint8_t* row, Index n, const std::uint8_t* group) {
-  return scan<false>(row, n, group, nullptr);
+  return scan<false>(row, n, group, nullptr, 0);
 }
 
-std::uint32_t write_runs(const std::uint8_t* row, Index n, const std::uint8_t* group, Run* to) {
-  return scan<true>(row, n, group, to);
+std::uint32_t write_runs(const std::uint8_t* row, Index n, const std::uint8_t* group, Run* to, std::uint32_t room) {
+  return scan<true>(row, n, group, to, room);
 }
 
 void merge_rows(std::uint8_t* to, const std::uint8_t* from, Index n) {

@@ -10,9 +10,9 @@ namespace bedside::cpu {
 
 struct ComponentLoops {
   // The runs of a row of n > 0 voxels where group[voxel] is not 0, that being the run's label; neighbours of one group
-  // are one run. Returns how many; count_runs only counts them.
+  // are one run. Returns how many; count_runs only counts them, write_runs writes `room` at most.
   std::uint32_t (*count_runs)(const std::uint8_t* row, Index n, const std::uint8_t* group);
-  std::uint32_t (*write_runs)(const std::uint8_t* row, Index n, const std::uint8_t* group, Run* to);
+  std::uint32_t (*write_runs)(const std::uint8_t* row, Index n, const std::uint8_t* group, Run* to, std::uint32_t room);
   // to |= from
   void (*merge_rows)(std::uint8_t* to, const std::uint8_t* from, Index n);
   // Adds n values, `stride` elements apart, that are not `padding` (if there is any) to `to`; by DType, null for f16.

@@ -131,7 +131,7 @@ void measure_values(const Runs& runs, const Pieces& pieces, const ConstArray3& s
   const Index height = runs.shape[1], size = item_size(stored.type);
   const auto add = component_loops().add_values[static_cast<int>(stored.type)];
   const bool exact = stored.type != DType::i32 && stored.type != DType::f32;
-  constexpr std::int64_t kMost = std::int64_t{1} << 30;  // more squares of 16 bits might not fit into a sum of 64
+  constexpr std::int64_t kMost = 0x7fffffff;  // more squares of 16 bits might not fit into a sum of 64
   parallel_for(runs.components, grain_of(runs), resolve_threads(threads), [&](int, Index begin, Index end) {
     for (Index k = begin; k < end; ++k) {
       Moments all{0, 0.0, 0.0};
@@ -146,10 +146,11 @@ void measure_values(const Runs& runs, const Pieces& pieces, const ConstArray3& s
       };
       each_slice(pieces.piece.data() + pieces.first[k], pieces.piece.data() + pieces.first[k + 1], height,
                  [&](Index z, const Piece* piece, const Piece* stop) {
-                   if (slope[z] != scale || intercept[z] != offset || sums.count > kMost) flush();
+                   if (slope[z] != scale || intercept[z] != offset) flush();
                    scale = slope[z];
                    offset = intercept[z];
                    for (; piece < stop; ++piece) {
+                     if (sums.count + piece->end - piece->begin > kMost) flush();
                      const Index y = piece->row - z * height;
                      const Index at = z * stored.stride[0] + y * stored.stride[1] + piece->begin * stored.stride[2];
                      add(static_cast<const char*>(stored.data) + at * size, stored.stride[2], piece->end - piece->begin,

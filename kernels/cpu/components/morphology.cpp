@@ -45,8 +45,9 @@ void keep_largest(const Array3& map, const std::uint8_t* group, Connectivity con
   paint(memory.chosen, &nothing, false, map, threads);
 }
 
-void fill_holes(const Array3& map, const std::uint8_t* labels, int count, Connectivity connectivity, bool flat,
-                int threads, MorphologyMemory& memory) {
+void fill_holes(const Array3& map, const std::uint8_t* labels, int count, Connectivity connectivity, int threads,
+                MorphologyMemory& memory) {
+  const bool in_slices = connectivity == Connectivity::edges2 || connectivity == Connectivity::corners2;
   Runs& found = memory.found;
   std::uint8_t group[256] = {};
   for (int k = 0; k < count; ++k) group[labels[k]] = labels[k];
@@ -91,7 +92,7 @@ void fill_holes(const Array3& map, const std::uint8_t* labels, int count, Connec
     const Index depth = inside.shape[0], height = inside.shape[1], width = inside.shape[2];
     for (Index row = 0; row < found.rows(); ++row) {
       const Index z = row / height, y = row % height;
-      const bool border = y == 0 || y == height - 1 || (!flat && (z == 0 || z == depth - 1));
+      const bool border = y == 0 || y == height - 1 || (!in_slices && (z == 0 || z == depth - 1));
       for (std::uint32_t i = found.first[row]; i < found.first[row + 1]; ++i) {
         if (border || found.run[i].begin == 0 || found.run[i].end == width) numbers[found.run[i].number - 1] = 0;
       }

@@ -18,8 +18,8 @@ void keep_largest(const Array3& map, const std::uint8_t* group, Connectivity con
                   MorphologyMemory& memory);
 
 // Gives what each label in turn encloses that label: the components of the rest of the map that do not reach its border
-// (in a `flat` map of one slice: the border of the slice).
-void fill_holes(const Array3& map, const std::uint8_t* labels, int count, Connectivity connectivity, bool flat,
-                int threads, MorphologyMemory& memory);
+// (with neighbours in a slice only: the border of the slice).
+void fill_holes(const Array3& map, const std::uint8_t* labels, int count, Connectivity connectivity, int threads,
+                MorphologyMemory& memory);
 
 }  // namespace bedside::cpu

@@ -1,6 +1,7 @@
 #include "components/runs.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <stdexcept>
 
@@ -89,6 +90,18 @@ void each_row(const Rows& source, const Index shape[3], int threads, Wanted&& wa
   });
 }
 
+void take_out_empty(Runs& runs) {
+  std::uint32_t count = 0, i = 0;
+  for (Index row = 0; row < runs.rows(); ++row) {
+    const std::uint32_t end = runs.first[static_cast<std::size_t>(row) + 1];
+    runs.first[static_cast<std::size_t>(row)] = count;
+    for (; i < end; ++i) {
+      if (runs.run[i].begin < runs.run[i].end) runs.run[count++] = runs.run[i];
+    }
+  }
+  runs.first[static_cast<std::size_t>(runs.rows())] = count;
+}
+
 }  // namespace
 
 void find_runs(const ConstArray3& src, Index channels, Index channel, const std::uint8_t* group, int threads,
@@ -116,9 +129,19 @@ void find_runs(const ConstArray3& src, Index channels, Index channel, const std:
   }
   if (total > 0xfffffffeu) throw std::length_error("the label map has more than 2^32 - 2 runs");
   Run* const run = runs.run.need(total);
+  // The caller's array may have been written to since: a row keeps the room it was given, and what it leaves of that is
+  // marked, to be taken out.
+  std::atomic<bool> whole{true};
   each_row(
       source, runs.shape, threads, [&](Index row) { return first[row + 1] > first[row]; },
-      [&](Index row, const std::uint8_t* voxels) { loop.write_runs(voxels, width, group, run + first[row]); });
+      [&](Index row, const std::uint8_t* voxels) {
+        const std::uint32_t room = first[row + 1] - first[row];
+        const std::uint32_t written = loop.write_runs(voxels, width, group, run + first[row], room);
+        if (written == room) return;
+        std::fill(run + first[row] + written, run + first[row + 1], Run{0, 0, 0, 0});
+        whole.store(false, std::memory_order_relaxed);
+      });
+  if (!whole.load(std::memory_order_relaxed)) take_out_empty(runs);
 }
 
 namespace {

@@ -57,7 +57,8 @@ enum class Connectivity {
 };
 
 // Where group[voxel] is not 0 that is the label of the voxel. With more than one channel, `channel` elements apart, a
-// voxel is the bitwise or over the channels. Throws std::length_error where there are more than 2^32 - 2 runs.
+// voxel is the bitwise or over the channels. Where src is written to meanwhile, the runs are those of some mixture of
+// before and after. Throws std::length_error where there are more than 2^32 - 2 runs.
 void find_runs(const ConstArray3& src, Index channels, Index channel, const std::uint8_t* group, int threads,
                Runs& runs);
 
