@@ -174,7 +174,7 @@ def run(
         if program is not device:
             program.close()
     with clock.stage("measure"):
-        findings = find(output, read.source, bundle)
+        findings = find(output, read.source, bundle, threads=threads)
     header, unread = readable(read.header)
     report = ReportInput(
         header=header,
@@ -186,6 +186,7 @@ def run(
         used=read.frames,
         multi_frame=frozenset(one.sop_instance_uid for one in series.instances if one.frames > 1),
         label_map=label_map,
+        threads=threads,
     )
     files: list[WrittenFile] = []
     if out is not None:

@@ -39,7 +39,7 @@ class Choice:
     """Lesions before the largest :data:`MAX_LESIONS` were taken."""
 
 
-def choose(found: Components, rules: Mapping[int, Rule]) -> Choice:
+def choose(found: Components, rules: Mapping[int, Rule], *, threads: int = 0) -> Choice:
     """Make lesions of 26-connected components; ``rules`` has every label that occurs.
 
     Of components of one size that comes first whose box begins first, then the first in raster order.
@@ -74,7 +74,7 @@ def choose(found: Components, rules: Mapping[int, Rule]) -> Choice:
         left_out = np.delete(np.concatenate(labels), largest)
         for label, start, end in _stretches(left_out):
             dropped[label] = dropped.get(label, 0) + end - start
-    return Choice(found.select(numbers), dropped, count)
+    return Choice(found.select(numbers, threads=threads), dropped, count)
 
 
 def _stretches(ordered: NDArray[np.uint8]) -> list[tuple[int, int, int]]:

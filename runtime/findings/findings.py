@@ -118,7 +118,7 @@ class Findings:
         return lookup[self.parts]
 
 
-def find(output: NDArray[Any], source: Volume | Image | Cine, bundle: Bundle) -> Findings:
+def find(output: NDArray[Any], source: Volume | Image | Cine, bundle: Bundle, *, threads: int = 0) -> Findings:
     """Turn the network's finished output into findings.
 
     Parameters
@@ -130,6 +130,8 @@ def find(output: NDArray[Any], source: Volume | Image | Cine, bundle: Bundle) ->
         What was read; its stored values give the statistics, its geometry the millimetres.
     bundle
         Whose ``result`` says what labels and classes mean.
+    threads
+        At most so many; 0 is every core.
 
     Raises
     ------
@@ -141,7 +143,7 @@ def find(output: NDArray[Any], source: Volume | Image | Cine, bundle: Bundle) ->
     if bundle.meta.result.kind == "classification":
         return _classify(output, bundle.meta.result.classes)
     labels = output[np.newaxis] if output.ndim == 2 else output
-    return _segment(np.asarray(labels, np.uint8), source, bundle)
+    return _segment(np.asarray(labels, np.uint8), source, bundle, threads)
 
 
 def _classify(output: NDArray[Any], classes: tuple[ClassSpec, ...]) -> Findings:
@@ -165,10 +167,10 @@ def _classify(output: NDArray[Any], classes: tuple[ClassSpec, ...]) -> Findings:
     return Findings("classification", scores=tuple(scores), frame_probabilities=table if several else None, notes=notes)
 
 
-def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle) -> Findings:
+def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle, threads: int) -> Findings:
     specs = {spec.label: spec for spec in bundle.meta.result.segments}
     grid = grid_of(source)
-    components = Components(labels, connectivity=26)
+    components = Components(labels, connectivity=26, threads=threads)
     notes = []
     for label in np.unique(components.label).tolist():
         if label not in specs:
@@ -178,14 +180,13 @@ def _segment(labels: Labels, source: Volume | Image | Cine, bundle: Bundle) -> F
             )
         if specs[label].min_volume_mm3 and grid.voxel_mm3 is None:
             notes.append(f"{specs[label].name}: no minimum volume was applied, the source has no volume")
-    choice = choose(
-        components, {label: Rule(spec.instances, _least_voxels(spec, grid)) for label, spec in specs.items()}
-    )
+    rules = {label: Rule(spec.instances, _least_voxels(spec, grid)) for label, spec in specs.items()}
+    choice = choose(components, rules, threads=threads)
     if choice.found > MAX_LESIONS:
         notes.append(f"{choice.found} parts were found; the largest {MAX_LESIONS} are reported")
     numbered = np.zeros(labels.shape, np.uint8)
-    choice.lesions.paint(numbered, clear=False)
-    lesions = _measure(choice, specs, source, grid, _seed(source, bundle))
+    choice.lesions.paint(numbered, clear=False, threads=threads)
+    lesions = _measure(choice, specs, source, grid, _seed(source, bundle), threads)
     dropped = tuple((specs[label].name, count) for label, count in choice.dropped.items())
     return Findings("segmentation", numbered, lesions, dropped=dropped, notes=tuple(notes))
 
@@ -204,7 +205,7 @@ def _seed(source: Volume | Image | Cine, bundle: Bundle) -> str:
 
 
 def _measure(
-    choice: Choice, specs: Mapping[int, SegmentSpec], source: Volume | Image | Cine, grid: Grid, seed: str
+    choice: Choice, specs: Mapping[int, SegmentSpec], source: Volume | Image | Cine, grid: Grid, seed: str, threads: int
 ) -> tuple[Lesion, ...]:
     lesions = choice.lesions
     boxes = [_box(box) for box in lesions.box]
@@ -213,8 +214,9 @@ def _measure(
     lengths, slices, ends = lesions.longest_diameters(
         np.array([pixel or (1.0, 1.0) for pixel in pixels], np.float64).reshape(-1, 2),
         slices=None if isinstance(source, Volume) else lesions.key_slice,
+        threads=threads,
     )
-    values = _statistics(lesions, source)
+    values = _statistics(lesions, source, threads)
     measured = []
     for k, (box, pixel) in enumerate(zip(boxes, pixels, strict=True)):
         spec, voxels = specs[int(lesions.label[k])], int(lesions.voxels[k])
@@ -256,7 +258,7 @@ def _box(box: NDArray[np.int32]) -> Box:
     return (z0, z1), (y0, y1), (x0, x1)
 
 
-def _statistics(lesions: Components, source: Volume | Image | Cine) -> list[tuple[float | None, ...]]:
+def _statistics(lesions: Components, source: Volume | Image | Cine, threads: int) -> list[tuple[float | None, ...]]:
     """Mean, population standard deviation, minimum and maximum of each lesion in modality units."""
     nothing = (None,) * 4
     pixels = pixels_of(source)
@@ -264,5 +266,5 @@ def _statistics(lesions: Components, source: Volume | Image | Cine) -> list[tupl
         return [nothing] * len(lesions)
     stored, slope, intercept = pixels
     padding = None if isinstance(source, Cine) else source.padding_value
-    counts, values = lesions.statistics(stored, slope=slope, intercept=intercept, padding=padding)
+    counts, values = lesions.statistics(stored, slope=slope, intercept=intercept, padding=padding, threads=threads)
     return [tuple(row) if count else nothing for count, row in zip(counts.tolist(), values.tolist(), strict=True)]

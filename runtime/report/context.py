@@ -102,6 +102,8 @@ class ReportInput:
     software_version: str = "0"
     label_map: bool = False
     """Write the SEG as LABELMAP (one label a pixel) and not as BINARY (one bit a pixel and segment)."""
+    threads: int = 0
+    """Host threads at most; 0 is every core."""
 
     @property
     def frames(self) -> tuple[Frame, ...]:

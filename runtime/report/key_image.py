@@ -126,8 +126,8 @@ def _lesion(data: ReportInput, lesion: Lesion) -> KeyImage:
     kinds[part == lesion.number] = 2
     height, width = picture.shape[:2]
     red, green, blue = spec.color
-    _outline(picture, kinds, 1, (int(0.55 * red), int(0.55 * green), int(0.55 * blue)), 1)
-    _outline(picture, kinds, 2, spec.color, max(2, min(height, width) // 320))
+    _outline(picture, kinds, 1, (int(0.55 * red), int(0.55 * green), int(0.55 * blue)), 1, data.threads)
+    _outline(picture, kinds, 2, spec.color, max(2, min(height, width) // 320), data.threads)
     drawing = Pillow.fromarray(picture)
     longest = lesion.longest_diameter_mm or lesion.longest_diameter_px
     if spec.instances and longest and lesion.diameter_slice == lesion.key_slice:
@@ -177,7 +177,11 @@ def _picture(data: ReportInput, index: int) -> tuple[NDArray[np.uint8], tuple[fl
         stored = source.pixels if isinstance(source, Image) else source.pixels[index]
         slope, intercept = source.slope, source.intercept
         pixel = (source.frame if isinstance(source, Image) else source.frames[index]).spacing
-    rgb = stored if stored.ndim == 3 else _display(stored.astype(np.float32) * slope + intercept, stored, source)
+    rgb = (
+        stored
+        if stored.ndim == 3
+        else _display(stored.astype(np.float32) * slope + intercept, stored, source, data.threads)
+    )
     rgb = rgb if rgb.ndim == 3 else np.repeat(rgb[:, :, np.newaxis], 3, axis=2)
     aspect = pixel[0] / pixel[1] if pixel else _aspect(data)
     height, width = rgb.shape[0] * max(aspect, 1.0), rgb.shape[1] * max(1 / aspect, 1.0)
@@ -196,7 +200,7 @@ def _aspect(data: ReportInput) -> float:
     return 1.0
 
 
-def _display(values: NDArray[np.float32], stored: NDArray[Any], source: Any) -> NDArray[np.uint8]:
+def _display(values: NDArray[np.float32], stored: NDArray[Any], source: Any, threads: int = 0) -> NDArray[np.uint8]:
     """Through the VOI table or window (:mod:`..voi`), or, where there is neither, the 1st to 99th percentile."""
     how = choose(source.window, source.voi_lut)
     if how is None:
@@ -204,11 +208,16 @@ def _display(values: NDArray[np.float32], stored: NDArray[Any], source: Any) -> 
         inside = values[stored != padding] if padding is not None else values.reshape(-1)
         low, high = np.percentile(inside, (1, 99)) if inside.size else (0.0, 1.0)
         return np.clip((values - low) * (255.0 / max(float(high - low), 1e-6)), 0, 255).astype(np.uint8)
-    return np.asarray(voi(values, how, scale=255.0) + np.float32(0.5), np.uint8)
+    return np.asarray(voi(values, how, scale=255.0, threads=threads) + np.float32(0.5), np.uint8)
 
 
 def _outline(
-    picture: NDArray[np.uint8], kinds: NDArray[np.uint8], kind: int, color: tuple[int, int, int], width: int
+    picture: NDArray[np.uint8],
+    kinds: NDArray[np.uint8],
+    kind: int,
+    color: tuple[int, int, int],
+    width: int,
+    threads: int,
 ) -> None:
     """Draw a line of ``width`` around the pixels of a kind, outside of them, onto the enlarged picture.
 
@@ -217,7 +226,9 @@ def _outline(
     groups = np.zeros(256, np.uint8)
     groups[kind] = 1
     rows, columns = (_under(large, small) for large, small in zip(picture.shape, kinds.shape, strict=False))
-    kernels.draw_outline(kinds, picture, groups=groups, rows=rows, columns=columns, color=color, width=width)
+    kernels.draw_outline(
+        kinds, picture, groups=groups, rows=rows, columns=columns, color=color, width=width, threads=threads
+    )
 
 
 def _under(large: int, small: int) -> NDArray[np.int32]:

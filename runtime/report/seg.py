@@ -99,7 +99,7 @@ def build(data: ReportInput) -> Segmentation | None:
     if not lesions:
         return None
     planes = planes_of(data)
-    frames, pixels = _label_map(parts, lesions, planes) if data.label_map else _binary(parts, lesions, planes)
+    frames, pixels = (_label_map if data.label_map else _binary)(parts, lesions, planes, data.threads)
     sop_class = LABEL_MAP_SEGMENTATION if data.label_map else SEGMENTATION
     with ThreadPoolExecutor(1) as other:
         # The digest of the pixel data takes as long as encoding the frames' functional groups.
@@ -120,7 +120,9 @@ def build(data: ReportInput) -> Segmentation | None:
     return Segmentation(sop_class, uid, tuple(frames), head, series, per_frame, pixels)
 
 
-def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
+def _binary(
+    parts: Labels, lesions: tuple[Lesion, ...], planes: Planes, threads: int
+) -> tuple[list[SegFrame], NDArray[np.uint8]]:
     """Frames and their bits, least significant first, without a gap between frames (PS3.5 8.1.1)."""
     frames: list[SegFrame] = []
     size = parts[0].size
@@ -137,37 +139,41 @@ def _binary(parts: Labels, lesions: tuple[Lesion, ...], planes: Planes) -> tuple
         at = len(frames)
         if aligned:
             bits = pixels[at : at + len(stack)]
-            shown = np.flatnonzero(pack_bits(stack, bits, lesion.number))
+            shown = np.flatnonzero(pack_bits(stack, bits, lesion.number, threads=threads))
             shown = shown[np.argsort(planes.order[slices[shown]], kind="stable")]
             if not np.array_equal(shown, np.arange(len(shown))):
                 bits[: len(shown)] = bits[shown]
         else:
-            shown = occupied(stack, lesion.number)
+            shown = occupied(stack, lesion.number, threads)
             shown = shown[np.argsort(planes.order[slices[shown]], kind="stable")]
             if len(shown):
-                _append(pixels, at * size, stack[shown], lesion.number)
+                _append(pixels, at * size, stack[shown], lesion.number, threads)
         frames += [SegFrame(lesion.number, int(z)) for z in slices[shown]]
     used = len(frames) * size
     return frames, _even(pixels.reshape(-1)[: -(-used // 8)])
 
 
-def occupied(stack: Labels, number: int) -> NDArray[np.intp]:
+def occupied(stack: Labels, number: int, threads: int = 0) -> NDArray[np.intp]:
     """The slices of ``stack`` [z, y, x] in which ``number`` occurs."""
-    return np.flatnonzero(pack_bits(stack, np.empty(-(-stack.size // 8), np.uint8), number))
+    return np.flatnonzero(pack_bits(stack, np.empty(-(-stack.size // 8), np.uint8), number, threads=threads))
 
 
-def _append(pixels: NDArray[np.uint8], start: int, stack: Labels, number: int) -> None:
+def _append(pixels: NDArray[np.uint8], start: int, stack: Labels, number: int, threads: int) -> None:
     """Add the bits of ``stack == number`` to ``pixels`` from bit ``start`` on; frames may share a byte."""
     bits = np.empty(-(-stack.size // 8), np.uint8)
-    pack_bits(stack, bits, number)
+    pack_bits(stack, bits, number, threads=threads)
     byte, shift = divmod(start, 8)
     pixels[byte : byte + len(bits)] |= bits << np.uint8(shift)
     if shift:
         pixels[byte + 1 : byte + 1 + len(bits)] |= bits >> np.uint8(8 - shift)
 
 
-def _label_map(parts: Labels, lesions: tuple[Lesion, ...], planes: Planes) -> tuple[list[SegFrame], NDArray[np.uint8]]:
-    slices = {int(z) + lesion.bbox[0][0] for lesion in lesions for z in occupied(_span(parts, lesion), lesion.number)}
+def _label_map(
+    parts: Labels, lesions: tuple[Lesion, ...], planes: Planes, threads: int
+) -> tuple[list[SegFrame], NDArray[np.uint8]]:
+    slices = {
+        int(z) + lesion.bbox[0][0] for lesion in lesions for z in occupied(_span(parts, lesion), lesion.number, threads)
+    }
     shown = np.array(sorted(slices, key=lambda z: (planes.order[z], z)), np.intp)
     return [SegFrame(0, int(z)) for z in shown], _even(parts[shown].reshape(-1))
 

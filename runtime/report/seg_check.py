@@ -72,7 +72,7 @@ def _same_bits(index: Index, raw: NDArray[np.uint8], data: ReportInput) -> bool:
         first, last = lesion.bbox[0]
         for start in range(first, last, _COMPARE_FRAMES):
             stack = parts[start : min(start + _COMPARE_FRAMES, last)]
-            for z, meant in enumerate(_bits_of(stack, lesion.number), start):
+            for z, meant in enumerate(_bits_of(stack, lesion.number, data.threads), start):
                 place = left.pop((lesion.number, z), None)
                 if (place is None) != (meant is None):
                     return False
@@ -81,16 +81,16 @@ def _same_bits(index: Index, raw: NDArray[np.uint8], data: ReportInput) -> bool:
     return not left
 
 
-def _bits_of(stack: NDArray[np.uint8], number: int) -> list[NDArray[np.uint8] | None]:
+def _bits_of(stack: NDArray[np.uint8], number: int, threads: int) -> list[NDArray[np.uint8] | None]:
     """The bits of ``stack == number``, a slice each; None for a slice without any."""
     if stack[0].size % 8 == 0:
         bits = np.empty((len(stack), stack[0].size // 8), np.uint8)
-        shown = pack_bits(stack, bits, number)
+        shown = pack_bits(stack, bits, number, threads=threads)
         return [row if there else None for row, there in zip(bits, shown, strict=True)]
     found: list[NDArray[np.uint8] | None] = []
     for z in range(len(stack)):
         row = np.empty(-(-stack[z].size // 8), np.uint8)
-        found.append(row if pack_bits(stack[z : z + 1], row, number)[0] else None)
+        found.append(row if pack_bits(stack[z : z + 1], row, number, threads=threads)[0] else None)
     return found
 
 
@@ -120,7 +120,9 @@ def _same_labels(index: Index, raw: NDArray[np.uint8], data: ReportInput) -> boo
     return all(
         meant is None or z in shown
         for lesion in data.findings.lesions
-        for z, meant in enumerate(_bits_of(parts[slice(*lesion.bbox[0])], lesion.number), lesion.bbox[0][0])
+        for z, meant in enumerate(
+            _bits_of(parts[slice(*lesion.bbox[0])], lesion.number, data.threads), lesion.bbox[0][0]
+        )
     )
 
 

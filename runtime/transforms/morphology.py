@@ -25,8 +25,8 @@ _NEIGHBOURS = {2: (4, 8), 3: (6, 18, 26)}
 class Morphology(Transform):
     """A transform of a label map, or of channels of 0 and 1, that looks at neighbours."""
 
-    def apply(self, array: Array) -> Array:
-        """uint8 [C, spatial...], changed in place."""
+    def apply(self, array: Array, threads: int = 0) -> Array:
+        """uint8 [C, spatial...] of any strides, changed in place, by at most so many threads (0: every core)."""
         raise NotImplementedError
 
 
@@ -43,7 +43,7 @@ class KeepLargestConnectedComponentd(Morphology):
     connectivity: Annotated[int, Field(ge=1)] | None = None
     num_components: Annotated[int, Field(ge=1)] = 1
 
-    def apply(self, array: Array) -> Array:
+    def apply(self, array: Array, threads: int = 0) -> Array:
         neighbours = _neighbours(array, self.connectivity)
         labels = _given(self.applied_labels)
         if len(array) == 1:
@@ -51,29 +51,35 @@ class KeepLargestConnectedComponentd(Morphology):
             if not self.independent:
                 groups = (groups > 0).astype(np.uint8)
                 groups[0] = labels is not None and 0 in labels
-            keep_largest(array[0], connectivity=neighbours, groups=groups, count=self.num_components)
+            keep_largest(array[0], connectivity=neighbours, groups=groups, count=self.num_components, threads=threads)
             return array
         channels = range(1, len(array)) if labels is None else labels
         if self.independent:
             for channel in channels:
-                keep_largest(array[channel], connectivity=neighbours, groups=_FOREGROUND, count=self.num_components)
+                keep_largest(
+                    array[channel],
+                    connectivity=neighbours,
+                    groups=_FOREGROUND,
+                    count=self.num_components,
+                    threads=threads,
+                )
         else:
-            self._keep_together(array, channels, neighbours)
+            self._keep_together(array, channels, neighbours, threads)
         return array
 
-    def _keep_together(self, array: Array, channels: Sequence[int], neighbours: int) -> None:
+    def _keep_together(self, array: Array, channels: Sequence[int], neighbours: int, threads: int) -> None:
         """Keep in each channel what lies in the largest components of all of them."""
         if not channels:
             return
         first, last = min(channels), max(channels)
         chosen = array[first : last + 1] if len(set(channels)) == last + 1 - first else array[list(channels)]
-        found = Components(chosen, connectivity=neighbours, groups=_FOREGROUND, channels=True)
+        found = Components(chosen, connectivity=neighbours, groups=_FOREGROUND, channels=True, threads=threads)
         order = np.argsort(found.voxels, kind="stable")
         dropped = np.zeros(len(found), np.uint32)
         dropped[order[: max(0, len(found) - self.num_components)]] = 1
-        small = found.select(dropped)
+        small = found.select(dropped, threads=threads)
         for channel in channels:
-            small.paint(array[channel], np.zeros(len(small), np.uint32), clear=False)
+            small.paint(array[channel], np.zeros(len(small), np.uint32), clear=False, threads=threads)
 
 
 @register("postprocessing")
@@ -83,16 +89,16 @@ class FillHolesd(Morphology):
     applied_labels: Sizes | None = None
     connectivity: Annotated[int, Field(ge=1)] | None = None
 
-    def apply(self, array: Array) -> Array:
+    def apply(self, array: Array, threads: int = 0) -> Array:
         neighbours = _neighbours(array, self.connectivity)
         labels = _given(self.applied_labels or None)
         if len(array) == 1:
             of = np.arange(1, 256, dtype=np.uint8) if labels is None else _in_a_byte(labels)
-            fill_holes(array[0], of, connectivity=neighbours)
+            fill_holes(array[0], of, connectivity=neighbours, threads=threads)
             return array
         for channel in range(1, len(array)) if labels is None else labels:
             if channel:
-                fill_holes(array[channel], np.ones(1, np.uint8), connectivity=neighbours)
+                fill_holes(array[channel], np.ones(1, np.uint8), connectivity=neighbours, threads=threads)
         return array
 
 

@@ -145,7 +145,7 @@ class PostPlan:
                 raise BundleError("a label map was given, but this bundle's postprocessing needs the network's output")
             array = pred[np.newaxis].copy() if any(isinstance(s, Morphology) for s in steps) else pred[np.newaxis]
             if self.online.kind == "threshold" and self.channels > 1:
-                steps = tuple(_collapsed(step, self.first_label) for step in steps)
+                steps = tuple(_collapsed(step, self.first_label, threads) for step in steps)
             steps = steps[1:]
         elif pred.shape == (self.channels, *shape):
             array = pred if pred.dtype == np.float32 else pred.astype(np.float32)
@@ -170,10 +170,8 @@ class PostPlan:
         index = 0
         while index < len(steps):
             step = steps[index]
-            if isinstance(step, Run):
+            if isinstance(step, Run | Morphology):
                 array = step.apply(array, threads)
-            elif isinstance(step, Morphology):
-                array = step.apply(np.ascontiguousarray(array))
             else:
                 following = steps[index + 1] if index + 1 < len(steps) else None
                 run = following if isinstance(following, Run) and array.dtype == np.float32 else None
@@ -192,10 +190,10 @@ def collapse(array: Array, first_label: int, threads: int = 0) -> Array:
     return out
 
 
-def _collapsed(step: Run | Back | Morphology, first_label: int) -> Run | Back | Morphology:
+def _collapsed(step: Run | Back | Morphology, first_label: int, threads: int) -> Run | Back | Morphology:
     if not isinstance(step, Back) or step.fill is None:
         return step
-    return Back(step.nearest, collapse(step.fill[:, np.newaxis], first_label)[:, 0])
+    return Back(step.nearest, collapse(step.fill[:, np.newaxis], first_label, threads)[:, 0])
 
 
 def go_back(array: Array, trace: Sequence[Inverse], back: Back, run: Run | None, threads: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 from typer.testing import CliRunner
 
+from bedside import kernels
 from bedside.phantoms import chest_ct, write_chest_ct
 from bedside.runtime import Result, StudyRejected, load_bundle, load_study, pipeline, run
 from bedside.runtime.bundle import Bundle
@@ -294,6 +296,50 @@ def test_both_backends_give_the_same_result(chest: Path, whole: Bundle, tmp_path
         for plane in read_seg(file_of(result, "seg")):
             stored[int(np.argmin(np.abs(np.array(heights) - plane.position[2])))] |= plane.mask
         assert np.array_equal(stored, mask_of(result))
+
+
+@pytest.mark.parametrize("label_map", [False, True])
+def test_no_kernel_takes_more_threads_than_the_run_may(
+    label_map: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_marked(tmp_path / "ct", OBLIQUE[0])
+    more = [{"_target_": name, "keys": "pred"} for name in ("KeepLargestConnectedComponentd", "FillHolesd")]
+    make_bright(
+        tmp_path / "bundle",
+        rank=3,
+        modality="CT",
+        low=-1000,
+        high=1000,
+        level=200.5,
+        spatial=[ORIENTATION],
+        roi=(16, 16, 16),
+        instances=True,
+    )
+    configuration = tmp_path / "bundle" / "configs" / "inference.json"
+    content = json.loads(configuration.read_text(encoding="utf-8"))
+    content["postprocessing"]["transforms"] += more
+    configuration.write_text(json.dumps(content), encoding="utf-8")
+    asked: list[tuple[str, Any]] = []
+
+    def watched(name: str, kernel: Any) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            asked.append((name, options.get("threads")))
+            return kernel(*arguments, **options)
+
+        return call
+
+    every = {getattr(kernels, name): name for name in kernels.__all__ if name not in ("active_isa", "Components")}
+    for name in ("__init__", "select", "paint", "statistics", "longest_diameters"):
+        monkeypatch.setattr(kernels.Components, name, watched(name, getattr(kernels.Components, name)))
+    kind = type(kernels.pack_bits)
+    for module in [module for name, module in sys.modules.items() if name.split(".")[0] == "bedside"]:
+        for name, value in list(vars(module).items()):
+            if type(value) is kind and value in every:
+                monkeypatch.setattr(module, name, watched(every[value], value))
+    run(tmp_path / "ct", tmp_path / "bundle", out=tmp_path / "out", label_map=label_map, threads=1)
+    names = {name for name, _ in asked}
+    assert names >= {"__init__", "keep_largest", "fill_holes", "statistics", "pack_bits", "draw_outline"}
+    assert {name for name, threads in asked if threads != 1} == set()
 
 
 def test_a_rerun_replaces_and_does_not_duplicate(exact: Bundle, tmp_path: Path) -> None:
