@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "../cpu/array.h"
+#include "bedside/rescale.h"
 #include "bedside/store.h"
 
 namespace bedside::bindings {
@@ -25,21 +27,47 @@ inline constexpr std::initializer_list<cpu::DType> kStored = {cpu::DType::u8,  c
 inline constexpr std::initializer_list<cpu::DType> kNetworkInput = {cpu::DType::f32, cpu::DType::f16, cpu::DType::u8,
                                                                     cpu::DType::i8,  cpu::DType::u16, cpu::DType::i16};
 
+[[noreturn]] inline void refuse(const char* name, const std::string& what) {
+  throw py::value_error(std::string("'") + name + "' " + what);
+}
+
+inline std::string type_name(const py::object& object) {
+  return py::str(py::type::of(object).attr("__name__"));
+}
+
+// numpy's, or any that gives its memory by DLPack.
+inline bool is_array(const py::object& object) {
+  return py::isinstance<py::array>(object) || py::hasattr(object, "__dlpack__");
+}
+
+// A numpy array of the object's memory, without a copy.
+inline py::array as_array(const char* name, const py::object& object) {
+  if (py::isinstance<py::array>(object)) {
+    if (Py_TYPE(object.ptr()) != py::detail::npy_api::get().PyArray_Type_ &&
+        py::isinstance(object, py::module_::import("numpy.ma").attr("MaskedArray"))) {
+      refuse(name, "must not be a masked array, whose mask would be ignored; pass its data, or fill it");
+    }
+    return py::reinterpret_borrow<py::array>(object);
+  }
+  if (!is_array(object)) refuse(name, "must be a numpy array, got " + type_name(object));
+  constexpr int kHost = 1;  // kDLCPU
+  try {
+    const py::tuple device = object.attr("__dlpack_device__")();
+    if (py::cast<int>(py::int_(device[0])) != kHost) refuse(name, "must be in the memory of the CPU");
+    return py::module_::import("numpy").attr("from_dlpack")(object);
+  } catch (const py::error_already_set& error) {
+    refuse(name, "cannot be taken over by DLPack: " + std::string(py::str(error.value())));
+  }
+}
+
 // An argument with the name the user knows it by.
 struct Argument {
   const char* name;
   py::array array;
 
-  Argument(const char* name_, const py::object& object) : name(name_) {
-    if (!py::isinstance<py::array>(object)) {
-      refuse("must be a numpy array, got " + std::string(py::str(py::type::of(object).attr("__name__"))));
-    }
-    array = py::reinterpret_borrow<py::array>(object);
-  }
+  Argument(const char* name_, const py::object& object) : name(name_), array(as_array(name_, object)) {}
 
-  [[noreturn]] void refuse(const std::string& what) const {
-    throw py::value_error(std::string("'") + name + "' " + what);
-  }
+  [[noreturn]] void refuse(const std::string& what) const { bindings::refuse(name, what); }
   std::string dtype() const { return py::str(array.dtype()); }
   std::string shape() const { return py::str(array.attr("shape")); }
 };
@@ -129,7 +157,7 @@ inline void check_apart(const Argument& out, const Argument& other) {
 
 // Whether two arrays are one view: the same elements in the same order.
 inline bool same_view(const py::array& a, const py::array& b) {
-  if (a.data() != b.data() || a.ndim() != b.ndim() || !a.dtype().is(b.dtype())) return false;
+  if (a.data() != b.data() || a.ndim() != b.ndim() || !a.dtype().equal(b.dtype())) return false;
   for (Index axis = 0; axis < a.ndim(); ++axis) {
     if (a.shape(axis) != b.shape(axis)) return false;
     if (a.shape(axis) > 1 && a.strides(axis) != b.strides(axis)) return false;
@@ -168,7 +196,72 @@ inline void check_threads(int threads) {
 }
 
 inline void check_not_nan(const char* name, double value) {
-  if (std::isnan(value)) throw py::value_error(std::string("'") + name + "' must not be NaN");
+  if (std::isnan(value)) refuse(name, "must not be NaN");
+}
+
+// A number: int, float, a numpy scalar or an array without axes.
+inline double number(const char* name, const py::object& object) {
+  const bool has_axes = is_array(object) && py::cast<Index>(object.attr("ndim")) > 0;
+  const double value = has_axes ? -1.0 : PyFloat_AsDouble(object.ptr());
+  if (has_axes || PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    refuse(name, "must be a number, got " + type_name(object));
+  }
+  check_not_nan(name, value);
+  return value;
+}
+
+// A number for all slices or channels, or float32 of each; keeps what it points to.
+class NumberOrEach {
+ public:
+  NumberOrEach(const char* name, const py::object& object, Index count, const Argument& out) {
+    if (!is_array(object) || as_array(name, object).ndim() == 0) {
+      one_ = static_cast<float>(number(name, object));
+      return;
+    }
+    const Argument a(name, object);
+    check_dtype(a, {cpu::DType::f32});
+    check_shape(a, {count});
+    check_apart(out, a);
+    stride_ = element_stride(a, 0);
+    each_ = a.array;
+    for (Index i = 0; i < count; ++i) check_not_nan(name, data()[i * stride_]);
+  }
+  NumberOrEach(const NumberOrEach&) = delete;  // data() may point into it
+
+  // As a kernel takes it: the stride is 0 where one number is for all.
+  const float* data() const { return each_ ? static_cast<const float*>(each_->data()) : &one_; }
+  Index stride() const { return stride_; }
+
+ private:
+  float one_ = 0;
+  std::optional<py::array> each_;
+  Index stride_ = 0;
+};
+
+inline void check_clip(double low, double high) {
+  check_not_nan("low", low);
+  check_not_nan("high", high);
+  if (low > high) throw py::value_error("'low' must not be above 'high'");
+}
+
+// The value map of bedside/rescale.h from keywords.
+inline Rescale check_map(double slope, double intercept, double low, double high, double scale, double offset) {
+  check_not_nan("slope", slope);
+  check_not_nan("intercept", intercept);
+  check_clip(low, high);
+  check_not_nan("scale", scale);
+  check_not_nan("offset", offset);
+  return {static_cast<float>(slope), static_cast<float>(intercept), static_cast<float>(low),
+          static_cast<float>(high),  static_cast<float>(scale),     static_cast<float>(offset)};
+}
+
+// Whether an element of the type can be the number, but for rounding to float.
+inline bool can_hold(cpu::DType type, double value) {
+  if (type == cpu::DType::f32 || type == cpu::DType::f16) return true;
+  const bool is_signed = type != cpu::DType::u8 && type != cpu::DType::u16;
+  const double most = std::ldexp(1.0, static_cast<int>(8 * cpu::item_size(type)) - (is_signed ? 1 : 0)) - 1;
+  return value == std::floor(value) && value >= (is_signed ? -most - 1 : 0) && value <= most;
 }
 
 // How an output of integers holds real numbers; a float output must leave both at their defaults, 1 and 0.

@@ -24,25 +24,6 @@ using cpu::DType;
 
 constexpr std::initializer_list<DType> kIntegers = {DType::u8, DType::i8, DType::u16, DType::i16, DType::i32};
 
-// A number for all slices (or channels), or float32 of that many. `value` outlives the result.
-cpu::PerSlice per_slice(const char* name, const py::object& object, Index slices, float& value, const Argument& out) {
-  if (!py::isinstance<py::array>(object)) {
-    value = static_cast<float>(py::cast<double>(object));
-    return {&value, 0};
-  }
-  const Argument a(name, object);
-  check_dtype(a, {DType::f32});
-  check_shape(a, {slices});
-  check_apart(out, a);
-  return {static_cast<const float*>(a.array.data()), element_stride(a, 0)};
-}
-
-void check_clip(double low, double high) {
-  check_not_nan("low", low);
-  check_not_nan("high", high);
-  if (low > high) throw py::value_error("'low' must not be above 'high'");
-}
-
 // The last four axes of an array as a kernel sees them.
 template <typename Pixels, typename Pointer>
 Pixels four_axes(const Argument& a, DType type, Pointer data) {
@@ -64,17 +45,16 @@ void rescale(py::object src_, py::object out_, py::object slope_, py::object int
   check_shape(out, {from.shape[0], from.shape[1], from.shape[2]});
   const cpu::Array3 to = output(out, type);
   if (!same_view(src.array, out.array) || type != DType::f32) check_apart(out, src);
-  float one_slope, one_intercept;
-  const cpu::PerSlice slope = per_slice("slope", slope_, from.shape[0], one_slope, out);
-  const cpu::PerSlice intercept = per_slice("intercept", intercept_, from.shape[0], one_intercept, out);
-  check_clip(low, high);
+  const NumberOrEach slope("slope", slope_, from.shape[0], out), intercept("intercept", intercept_, from.shape[0], out);
+  const Rescale map = check_map(1.0, 0.0, low, high, scale, offset);
   const Quantization quantization = check_quantization(type, quant_scale, zero_point);
   if (padding) check_not_nan("padding", *padding);
+  check_not_nan("padding_out", padding_out);
   check_threads(threads);
   const cpu::PaddingValue special{padding.value_or(0), static_cast<float>(padding_out)};
   py::gil_scoped_release release;
-  cpu::rescale(from, to, slope, intercept, static_cast<float>(low), static_cast<float>(high), static_cast<float>(scale),
-               static_cast<float>(offset), threads, {quantization, padding ? &special : nullptr});
+  cpu::rescale(from, to, {slope.data(), slope.stride()}, {intercept.data(), intercept.stride()}, map.low, map.high,
+               map.scale, map.offset, threads, {quantization, padding ? &special : nullptr});
 }
 
 void sigmoid_window(py::object src_, py::object out_, double center, double width, double slope, double intercept,
@@ -87,6 +67,8 @@ void sigmoid_window(py::object src_, py::object out_, double center, double widt
   const cpu::Array3 to = output(out, type);
   if (!same_view(src.array, out.array) || type != DType::f32) check_apart(out, src);
   check_not_nan("center", center);
+  check_map(slope, intercept, -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity(), scale,
+            offset);
   if (!(width > 0) || std::isinf(width)) throw py::value_error("'width' must be above 0 and finite");
   const Quantization quantization = check_quantization(type, quant_scale, zero_point);
   check_threads(threads);
@@ -109,15 +91,13 @@ void to_planes(py::object src_, py::object out_, py::object slope_, py::object i
   check_output(out);
   check_apart(out, src);
   const cpu::Pixels to = four_axes<cpu::Pixels>(out, type, py::array(out.array).mutable_data());
-  float one_slope, one_intercept;
-  const cpu::PerSlice slope = per_slice("slope", slope_, channels, one_slope, out);
-  const cpu::PerSlice intercept = per_slice("intercept", intercept_, channels, one_intercept, out);
-  check_clip(low, high);
+  const NumberOrEach slope("slope", slope_, channels, out), intercept("intercept", intercept_, channels, out);
+  const Rescale map = check_map(1.0, 0.0, low, high, scale, offset);
   const Quantization quantization = check_quantization(type, quant_scale, zero_point);
   check_threads(threads);
   py::gil_scoped_release release;
-  cpu::to_planes(from, to, slope, intercept, static_cast<float>(low), static_cast<float>(high),
-                 static_cast<float>(scale), static_cast<float>(offset), quantization, threads);
+  cpu::to_planes(from, to, {slope.data(), slope.stride()}, {intercept.data(), intercept.stride()}, map.low, map.high,
+                 map.scale, map.offset, quantization, threads);
 }
 
 void to_gray(py::object src_, py::object out_, const std::string& photometric, double slope, double intercept,
@@ -134,11 +114,9 @@ void to_gray(py::object src_, py::object out_, const std::string& photometric, d
   if (photometric != "RGB" && photometric != "YBR_FULL") {
     throw py::value_error("'photometric' must be RGB or YBR_FULL, got " + photometric);
   }
-  check_clip(low, high);
+  const Rescale map = check_map(slope, intercept, low, high, scale, offset);
   const Quantization quantization = check_quantization(type, quant_scale, zero_point);
   check_threads(threads);
-  const Rescale map{static_cast<float>(slope), static_cast<float>(intercept), static_cast<float>(low),
-                    static_cast<float>(high),  static_cast<float>(scale),     static_cast<float>(offset)};
   py::gil_scoped_release release;
   cpu::to_gray(from, to, photometric == "RGB" ? cpu::Photometric::rgb : cpu::Photometric::ybr_full, map, quantization,
                threads);
@@ -170,7 +148,7 @@ void crop_pad(py::object src_, py::object out_, const std::array<Index, 3>& star
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const bool maps = slope != 1 || intercept != 0 || low != -infinity || high != infinity || scale != 1 || offset != 0 ||
                     quant_scale != 1 || zero_point != 0;
-  const bool copies = !maps && src.array.dtype().is(out.array.dtype());
+  const bool copies = !maps && src.array.dtype().equal(out.array.dtype());
   const DType type = copies ? from.type : check_dtype(out, kNetworkInput);
   if (!copies && from.type == DType::f16) src.refuse("of float16 can only be copied to an 'out' of float16");
   const cpu::Array3 to = output(out, type);
@@ -178,19 +156,10 @@ void crop_pad(py::object src_, py::object out_, const std::array<Index, 3>& star
   for (const Index at : start) {
     if (at < -(Index{1} << 40) || at > Index{1} << 40) throw py::value_error("'start' must be within +-2^40");
   }
-  check_clip(low, high);
+  const Rescale map = check_map(slope, intercept, low, high, scale, offset);
   const Quantization quantization = copies ? Quantization{1, 0} : check_quantization(type, quant_scale, zero_point);
-  if (copies && type != DType::f32 && type != DType::f16) {
-    const bool is_signed = type != DType::u8 && type != DType::u16;
-    const int bits = static_cast<int>(8 * cpu::item_size(type)) - (is_signed ? 1 : 0);
-    const double most = std::ldexp(1.0, bits) - 1, least = is_signed ? -most - 1 : 0;
-    if (!(fill >= least && fill <= most) || fill != std::floor(fill)) {
-      throw py::value_error("'fill' must be a value of " + out.dtype());
-    }
-  }
+  if (copies && !can_hold(type, fill)) throw py::value_error("'fill' must be a value of " + out.dtype());
   check_threads(threads);
-  const Rescale map{static_cast<float>(slope), static_cast<float>(intercept), static_cast<float>(low),
-                    static_cast<float>(high),  static_cast<float>(scale),     static_cast<float>(offset)};
   py::gil_scoped_release release;
   cpu::crop_pad(from, to, start.data(), fill, copies ? nullptr : &map, quantization, threads);
 }
@@ -216,6 +185,8 @@ void look_up(py::object src_, py::object out_, py::object table_, long long firs
   check_output(out);
   check_apart(out, src);
   check_apart(out, table);
+  check_not_nan("slope", slope);
+  check_not_nan("intercept", intercept);
   if (first < -(1 << 20) || first > 1 << 20) throw py::value_error("'first' must be within +-1048576");
   check_threads(threads);
   cpu::Array3 to{py::array(out.array).mutable_data(), type, {}, {}};

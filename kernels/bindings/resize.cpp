@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "../cpu/resize/resize.h"
+#include "../cpu/scratch.h"
 #include "bindings.h"
 #include "checks.h"
 
@@ -42,22 +45,8 @@ Array3 three_from(const Argument& a, cpu::DType type, Pointer data, const Index 
   return view;
 }
 
-// A number for all channels, or float32[c]. `value` outlives the result.
-cpu::PerSlice per_channel(const char* name, const py::object& object, Index channels, const Argument& out,
-                          float& value) {
-  if (!py::isinstance<py::array>(object)) {
-    value = static_cast<float>(py::cast<double>(object));
-    return {&value, 0};
-  }
-  const Argument a(name, object);
-  check_dtype(a, {DType::f32});
-  check_shape(a, {channels});
-  check_apart(out, a);
-  return {static_cast<const float*>(a.array.data()), element_stride(a, 0)};
-}
-
 void resize(py::object src_, py::object out_, const std::string& mode, const std::string& coordinates, bool antialias,
-            bool gray, double slope, double intercept, double low, double high, py::object scale, py::object offset,
+            bool gray, double slope, double intercept, double low, double high, py::object scale_, py::object offset_,
             double quant_scale, long long zero_point, int threads) {
   const Argument src("src", src_), out("out", out_);
   const bool coloured = src.array.ndim() == 4;
@@ -117,16 +106,14 @@ void resize(py::object src_, py::object out_, const std::string& mode, const std
   for (const Index n : to.array.shape) {
     if (n > kLongest / 16) out.refuse("has an axis that is too long");
   }
-  how.slope = static_cast<float>(slope);
-  how.intercept = static_cast<float>(intercept);
-  check_not_nan("low", low);
-  check_not_nan("high", high);
-  if (low > high) throw py::value_error("'low' must not be above 'high'");
-  how.low = static_cast<float>(low);
-  how.high = static_cast<float>(high);
-  float one_scale, one_offset;
-  how.scale = per_channel("scale", scale, to.channels, out, one_scale);
-  how.offset = per_channel("offset", offset, to.channels, out, one_offset);
+  const Rescale map = check_map(slope, intercept, low, high, 1.0, 0.0);
+  how.slope = map.slope;
+  how.intercept = map.intercept;
+  how.low = map.low;
+  how.high = map.high;
+  const NumberOrEach scale("scale", scale_, to.channels, out), offset("offset", offset_, to.channels, out);
+  how.scale = {scale.data(), scale.stride()};
+  how.offset = {offset.data(), offset.stride()};
   how.quantization = check_quantization(type, quant_scale, zero_point);
   if (type == DType::i32 && !cpu::changes_nothing(how, to.channels)) {
     out.refuse("may be int32 only where no value is changed");
@@ -145,23 +132,32 @@ void take(py::object src_, py::object out_, std::array<py::object, 3> index_, in
     src.refuse("must hold numbers of 1, 2, 4 or 8 bytes, got " + src.dtype());
   }
   if (!out.array.dtype().equal(src.array.dtype())) out.refuse("must be src's " + src.dtype() + ", got " + out.dtype());
-  const std::int32_t* index[3];
+  // The indices are copied before they are checked: another thread may write the caller's arrays meanwhile.
   Index shape[3], src_stride[3], out_stride[3];
+  std::optional<Argument> given[3];
   for (int axis = 0; axis < 3; ++axis) {
-    const Argument a("index", index_[axis]);
+    const Argument& a = given[axis].emplace("index", index_[axis]);
     check_dtype(a, {DType::i32});
     check_dimensions(a, 1, "along each axis");
     if (!(a.array.flags() & py::array::c_style)) a.refuse("must be contiguous");
-    index[axis] = static_cast<const std::int32_t*>(a.array.data());
+    element_stride(a, 0);
+    check_apart(out, a);
     shape[axis] = a.array.shape(0);
     src_stride[axis] = element_stride(src, axis);
+  }
+  std::int32_t* copy =
+      static_cast<std::int32_t*>(cpu::scratch(static_cast<std::size_t>(shape[0] + shape[1] + shape[2]) * sizeof *copy));
+  const std::int32_t* index[3];
+  for (int axis = 0; axis < 3; ++axis) {
+    std::memcpy(copy, given[axis]->array.data(), static_cast<std::size_t>(shape[axis]) * sizeof *copy);
     for (Index i = 0; i < shape[axis]; ++i) {
-      if (index[axis][i] < 0 || index[axis][i] >= src.array.shape(axis)) {
-        a.refuse("must be within src " + src.shape() + ", got " + std::to_string(index[axis][i]) + " for axis " +
-                 std::to_string(axis));
+      if (copy[i] < 0 || copy[i] >= src.array.shape(axis)) {
+        given[axis]->refuse("must be within src " + src.shape() + ", got " + std::to_string(copy[i]) + " for axis " +
+                            std::to_string(axis));
       }
     }
-    check_apart(out, a);
+    index[axis] = copy;
+    copy += shape[axis];
   }
   check_shape(out, {shape[0], shape[1], shape[2]});
   check_output(out);
@@ -185,6 +181,7 @@ void correlate(py::object src_, py::object out_, py::object weights_, int axis, 
   check_dimensions(weights, 1, "[2 * radius + 1]");
   if (weights.array.shape(0) % 2 == 0) weights.refuse("must be of odd length, got " + weights.shape());
   if (!(weights.array.flags() & py::array::c_style)) weights.refuse("must be contiguous");
+  element_stride(weights, 0);
   check_apart(out, weights);
   if (axis < 0 || axis > 2) throw py::value_error("'axis' must be 0, 1 or 2, got " + std::to_string(axis));
   check_threads(threads);

@@ -87,10 +87,8 @@ py::array_t<double> percentiles(py::object src_, const std::vector<double>& perc
 
 py::object bounding_box(py::object src_, std::optional<double> above, std::optional<double> equal, int threads) {
   using Kind = cpu::Foreground::Kind;
-  if (py::isinstance<py::array>(src_) && src_.attr("dtype").attr("kind").cast<std::string>() == "b") {
-    src_ = src_.attr("view")("uint8");
-  }
-  const Argument src("src", src_);
+  Argument src("src", src_);
+  if (src.array.dtype().kind() == 'b') src.array = src.array.attr("view")("uint8");
   const DType type = check_dtype(src, kStored);
   const Index dimensions = src.array.ndim();
   if (dimensions < 1 || dimensions > 3) src.refuse("must have 1 to 3 dimensions, got shape " + src.shape());
@@ -130,6 +128,10 @@ void standardise(py::object src_, py::object out_, double mean, double deviation
   check_shape(out, {from.shape[0], from.shape[1], from.shape[2]});
   const cpu::Array3 to = output(out, DType::f32);
   if (!same_view(src.array, out.array)) check_apart(out, src);
+  if (!std::isfinite(mean)) throw py::value_error("'mean' must be finite");
+  if (static_cast<float>(deviation) == 0.0f || !std::isfinite(deviation)) {
+    throw py::value_error("'deviation' must be finite and not 0");
+  }
   check_threads(threads);
   py::gil_scoped_release release;
   cpu::standardise(from, to, {static_cast<float>(mean), static_cast<float>(deviation)}, nonzero, threads);

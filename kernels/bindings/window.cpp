@@ -40,9 +40,12 @@ std::array<py::array, 3> one_per_axis(const char* name, const py::object& object
   bool fits = py::isinstance<py::sequence>(object) && py::len(object) == 3;
   for (int axis = 0; fits && axis < 3; ++axis) {
     const py::object one = object[py::int_(axis)];
-    fits =
-        py::isinstance<py::array_t<T, py::array::c_style>>(one) && py::reinterpret_borrow<py::array>(one).ndim() == 1;
-    if (fits) arrays[axis] = py::reinterpret_borrow<py::array>(one);
+    fits = is_array(one);
+    if (!fits) break;
+    const Argument a(name, one);
+    fits = py::isinstance<py::array_t<T, py::array::c_style>>(a.array) && a.array.ndim() == 1;
+    if (fits) element_stride(a, 0);
+    arrays[axis] = a.array;
   }
   if (!fits) {
     throw py::value_error(std::string("'") + name + "' must be three contiguous arrays of one dimension (z, y, x) of " +
@@ -95,12 +98,8 @@ void gather(py::object src_, py::object out_, py::object start_, const std::stri
     src.refuse("is empty, so that there is nothing to pad with");
   }
   const std::array<Index, 3> start = voxel("start", start_);
-  check_not_nan("low", low);
-  check_not_nan("high", high);
-  if (low > high) throw py::value_error("'low' must not be above 'high'");
+  const Rescale map = check_map(slope, intercept, low, high, scale, offset);
   check_threads(threads);
-  const Rescale map{static_cast<float>(slope), static_cast<float>(intercept), static_cast<float>(low),
-                    static_cast<float>(high),  static_cast<float>(scale),     static_cast<float>(offset)};
   constexpr float infinity = std::numeric_limits<float>::infinity();
   const bool copies = from.type == DType::f32 && map.slope == 1.0f && map.intercept == 0.0f && map.low == -infinity &&
                       map.high == infinity && map.scale == 1.0f && map.offset == 0.0f;

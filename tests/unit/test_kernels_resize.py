@@ -116,6 +116,32 @@ def test_equals_the_definition(shape, new, dtype, seed, in_layout, out_layout, h
     np.testing.assert_array_equal(out, again)
 
 
+@given(
+    shape=shapes(4, 9, 1),
+    new=shapes(3, 14, 1),
+    dtype=st.sampled_from(STORED),
+    seed=SEEDS,
+    in_layout=layouts(4),
+    out_layout=layouts(4),
+    threads=THREADS,
+)
+def test_nearest_of_every_layout(shape, new, dtype, seed, in_layout, out_layout, threads) -> None:
+    src = as_laid_out(stored_values(shape, dtype, seed), in_layout)
+    index = [(np.arange(n) * 2 + 1) * old // (2 * n) for n, old in zip(new, shape[:3], strict=True)]
+    expected = src[np.ix_(*index)].transpose(0, 3, 1, 2)
+    for wanted in {dtype, "float32"}:
+        out = laid_out(expected.shape, wanted, out_layout)
+        resize(src, out, mode="nearest", threads=threads)
+        np.testing.assert_array_equal(out, expected.astype(wanted))
+
+
+def test_nearest_of_mirrored_rows() -> None:
+    src = np.full((1, 64, 1024), 7, np.uint8)[:, :, ::-1]
+    out = np.zeros((1, 64, 512), np.uint8)
+    resize(src, out, mode="nearest")
+    assert (out == 7).all()
+
+
 @pytest.mark.parametrize("case", sorted(name for name in GOLDEN if "/" in name))
 def test_equals_torch(case: str) -> None:
     source, mode, option, _ = case.split("/")

@@ -389,6 +389,7 @@ void resize(const ConstImages& src, const Images& out, const Resize& how, int th
   index_lines(p);
   if (how.mode == ResizeMode::nearest && out.array.type == src.array.type && !how.gray &&
       changes_nothing(how, out.channels)) {
+    p.src = src;  // lines that are mirrored begin elsewhere
     resize_nearest_as_is(p, threads);
     return;
   }
