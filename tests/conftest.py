@@ -11,6 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's affair. The other profile is for emulated CPUs (scripts/check-kernels).
+settings.register_profile("default", deadline=None)
+settings.register_profile("emulated", deadline=None, max_examples=10)
+settings.load_profile("default")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("BEDSIDE_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
