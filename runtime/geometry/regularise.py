@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,12 @@ from .verdict import Plane, Resampling, Verdict
 
 __all__ = ["regularise"]
 
-Slice = NDArray[np.float32]
-
 NOISE = 1e-3
 """Pixels; what decimal strings lose neither puts a pixel outside its slice nor mixes padding into it."""
+_ABOVE_NOISE = float(np.nextafter(np.float32(NOISE), np.float32(1)))
+_WRITTEN = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "float32"))
+"""Types that the resample kernel writes, whole numbers rounded."""
+_IN_PLACE = Plane(1.0, 0.0, 1.0, 0.0)
 
 
 def regularise(volume: Volume, verdict: Verdict, *, threads: int = 0) -> Volume:
@@ -65,24 +67,18 @@ def regularise(volume: Volume, verdict: Verdict, *, threads: int = 0) -> Volume:
     padding = volume.padding_value
     if not same_rescale:
         slope, intercept = np.ones_like(slope), np.zeros_like(intercept)
-    fill = _fill(volume, same_rescale)
+    fill = _fill(volume, same_rescale, threads)
 
     out = np.empty(plan.shape, dtype)
 
     def run(part: range) -> None:
-        load = _loader(volume, plan, same_rescale)
+        slices = _Slices(volume, plan, same_rescale)
         for z in part:
             below, above, weight = plan.lower[z], plan.upper[z], plan.weight[z]
             if weight == 0 and plan.planes is None and same_rescale:
                 out[z] = source[below]
-                continue
-            values, outside = load(below)
-            if weight > 0:
-                other, other_outside = load(above)
-                values = values * np.float32(1 - weight) + other * np.float32(weight)
-                outside = outside | other_outside
-            values = np.where(outside, np.float32(fill), values)
-            out[z] = np.rint(values) if np.issubdtype(dtype, np.integer) else values
+            else:
+                slices.blend(below, above, weight, fill, out[z])
 
     workers = threads or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(workers) as pool:
@@ -109,63 +105,98 @@ def _parts(n: int, workers: int) -> list[range]:
     return [range(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
-def _fill(volume: Volume, stored: bool) -> float:
+def _fill(volume: Volume, stored: bool, threads: int) -> float:
     """The value of what no slice shows, stored or in modality units."""
+    padding, voxels = volume.padding_value, volume.voxels
     if stored:
-        padding, dtype = volume.padding_value, volume.voxels.dtype
-        if padding is not None and np.issubdtype(dtype, np.integer):
+        if padding is not None and np.issubdtype(voxels.dtype, np.integer):
             # A padding value that the pixels cannot hold is in no pixel: a header that is wrong in sign or bits.
-            limits = np.iinfo(dtype)
+            limits = np.iinfo(voxels.dtype)
             padding = padding if limits.min <= padding <= limits.max else None
-        return float(volume.voxels.min() if padding is None else padding)
+        return kernels.minmax(_readable(voxels), threads=threads)[0] if padding is None else float(padding)
     minima = []
-    for values, slope, intercept in zip(volume.voxels, volume.slope, volume.intercept, strict=True):
-        seen = values if volume.padding_value is None else values[values != volume.padding_value]
-        if seen.size:
-            minima += [float(seen.min() * slope + intercept), float(seen.max() * slope + intercept)]
+    values = np.empty((1, *voxels.shape[1:]), np.float32)
+    for i in range(len(voxels)):
+        _modality(volume, i, values, threads)
+        minimum, _, not_seen, _ = kernels.minmax(values, threads=threads)
+        if not_seen < values.size:
+            minima.append(minimum)
     return min(minima, default=0.0)
 
 
-def _loader(volume: Volume, plan: Resampling, stored: bool) -> Callable[[int], tuple[Slice, NDArray[np.bool_]]]:
-    """A function that gives source slice i on the output plane, and where it shows nothing; the last two are kept."""
-    kept: dict[int, tuple[Slice, NDArray[np.bool_]]] = {}
-
-    def load(i: int) -> tuple[Slice, NDArray[np.bool_]]:
-        if i not in kept:
-            if len(kept) > 1:
-                del kept[min(kept)]
-            values = volume.voxels[i].astype(np.float32)
-            padded = np.zeros(values.shape, bool)
-            if volume.padding_value is not None:
-                padded = volume.voxels[i] == volume.padding_value
-            if not stored:
-                values = values * volume.slope[i] + volume.intercept[i]
-            if plan.planes is not None:
-                values, padded = _move(values, padded, plan.planes[i], plan.shape[1:])
-            kept[i] = values, padded
-        return kept[i]
-
-    return load
+def _modality(volume: Volume, i: int, out: NDArray[np.float32], threads: int) -> None:
+    """Slice i in modality units, NaN where it is padding."""
+    kernels.rescale(
+        _readable(volume.voxels[i : i + 1]),
+        out,
+        slope=float(volume.slope[i]),
+        intercept=float(volume.intercept[i]),
+        padding=volume.padding_value,
+        padding_out=np.nan,
+        threads=threads,
+    )
 
 
-def _move(
-    values: Slice, padded: NDArray[np.bool_], plane: Plane, shape: tuple[int, ...]
-) -> tuple[Slice, NDArray[np.bool_]]:
-    """The slice on the output plane, bilinear, and which output pixels lie outside it or touch its padding."""
-    outside = np.zeros(shape, bool)
-    for axis, (scale, shift) in enumerate(((plane.scale_y, plane.shift_y), (plane.scale_x, plane.shift_x))):
-        places = scale * np.arange(shape[axis]) + shift
-        beyond = (places < -NOISE) | (places > values.shape[axis] - 1 + NOISE)
-        outside |= beyond[:, None] if axis == 0 else beyond[None, :]
-    if padded.any():
-        outside |= _bilinear(padded.astype(np.float32), plane, shape) > NOISE
-    return _bilinear(values, plane, shape), outside
+def _readable(voxels: NDArray[Any]) -> NDArray[Any]:
+    """What the kernels read: they have no type for uint32."""
+    return voxels if voxels.dtype in _WRITTEN or voxels.dtype == np.int32 else voxels.astype(np.float32)
 
 
-def _bilinear(values: Slice, plane: Plane, shape: tuple[int, ...]) -> Slice:
-    """Pixels of a slice at the places of the output plane's; beyond the rim those at the rim."""
-    matrix = np.array([[1, 0, 0, 0], [0, plane.scale_y, 0, plane.shift_y], [0, 0, plane.scale_x, plane.shift_x]], float)
-    out = np.empty(shape, np.float32)
-    # One thread: slices are shared out among threads already.
-    kernels.resample(values[np.newaxis], out[np.newaxis], matrix, threads=1)
-    return out
+class _Slices:
+    """Source slices on the output plane, and where they show nothing; the last two are kept.
+
+    Its kernels run on one thread: slices are shared out among threads already.
+    """
+
+    def __init__(self, volume: Volume, plan: Resampling, stored: bool) -> None:
+        self._volume, self._planes, self._stored = volume, plan.planes, stored
+        self._values = np.empty((2, *plan.shape[1:]), np.float32)
+        self._outside = np.empty((2, *plan.shape[1:]), np.uint8)
+        self._held = [-1, -1]
+
+    def blend(self, below: int, above: int, weight: float, fill: float, out: NDArray[Any]) -> None:
+        """Write what lies between two neighbouring slices, ``fill`` where one of them shows nothing."""
+        used = [self._hold(i) for i in ((below, above) if weight > 0 else (below,))]
+        pair = self._values if used[0] == 0 else self._values[::-1]
+        blended = out if out.dtype in _WRITTEN else np.empty(out.shape, np.float32)
+        kernels.resample(pair, blended[np.newaxis], _moved(z=weight), threads=1)
+        bits = f"u{blended.itemsize}"
+        filling = np.array([fill], blended.dtype).view(bits).astype(np.uint32)
+        for place in used:
+            outside = kernels.Components(self._outside[place], connectivity=None, threads=1)
+            outside.paint(blended.view(bits), filling[: len(outside)], clear=False, threads=1)
+        if blended is not out:
+            out[...] = np.rint(blended) if np.issubdtype(out.dtype, np.integer) else blended
+
+    def _hold(self, i: int) -> int:
+        """Where slice i is kept."""
+        place = i % 2
+        if self._held[place] != i:
+            self._held[place] = i
+            self._load(i, self._values[place : place + 1], self._outside[place])
+        return place
+
+    def _load(self, i: int, values: NDArray[np.float32], outside: NDArray[np.uint8]) -> None:
+        volume = self._volume
+        plane = self._planes[i] if self._planes is not None else _IN_PLACE
+        matrix = _moved(plane)
+        source = _readable(volume.voxels[i : i + 1])
+        slope, intercept = (1.0, 0.0) if self._stored else (float(volume.slope[i]), float(volume.intercept[i]))
+        kernels.resample(source, values, matrix, slope=slope, intercept=intercept, threads=1)
+        outside[...] = 0
+        padding = volume.padding_value
+        if padding is not None and kernels.bounding_box(source, equal=padding, threads=1) is not None:
+            padded = np.empty(source.shape, np.uint8)
+            kernels.rescale(source, padded, slope=0.0, intercept=0.0, padding=padding, padding_out=1.0, threads=1)
+            share = np.empty(values.shape, np.float32)
+            kernels.resample(padded, share, matrix, threads=1)
+            kernels.threshold(share[np.newaxis], outside[np.newaxis], _ABOVE_NOISE, threads=1)
+        for axis, (scale, shift) in enumerate(((plane.scale_y, plane.shift_y), (plane.scale_x, plane.shift_x))):
+            places = scale * np.arange(outside.shape[axis]) + shift
+            beyond = (places < -NOISE) | (places > source.shape[1 + axis] - 1 + NOISE)
+            outside[beyond if axis == 0 else (slice(None), beyond)] = 1
+
+
+def _moved(plane: Plane = _IN_PLACE, z: float = 0.0) -> NDArray[np.float64]:
+    """The matrix from the output plane to a slice, ``z`` of the way to the next one."""
+    return np.array([[1, 0, 0, z], [0, plane.scale_y, 0, plane.shift_y], [0, 0, plane.scale_x, plane.shift_x]], float)
