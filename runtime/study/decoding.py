@@ -332,8 +332,8 @@ def _as_stored(samples: Pixels, dtype: np.dtype[Any]) -> Pixels:
     if samples.dtype.itemsize == dtype.itemsize:
         return samples.view(dtype)
     if samples.dtype.itemsize > dtype.itemsize and samples.size:
-        limits = np.iinfo(dtype)
-        if samples.min() < limits.min or samples.max() > max(limits.max, (1 << (8 * dtype.itemsize)) - 1):
+        low, high = _extremes(samples)
+        if low < np.iinfo(dtype).min or high >= 1 << (8 * dtype.itemsize):
             raise DecodeError(f"decoded values do not fit the {8 * dtype.itemsize} Bits Allocated of the header")
     return samples.astype(dtype)
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .state import Affine, Array, require_memory, resample, resample_cubic
+from bedside import kernels
+
+from .state import Affine, Array, allocate, as_3d, resample, resample_cubic
 
 AFFINE_TOLERANCE = 1e-3
 """Below this two affines, or a spacing and its target, count as equal (monai.data.utils.AFFINE_TOL)."""
@@ -178,15 +180,12 @@ class Window:
         return tuple(in_source), tuple(in_box)
 
     def invert(self, array: Array, *, nearest: bool, threads: int, fill: Array | None = None) -> Array:
-        in_source, in_box = self.slices()
-        inside = array[(slice(None), *in_box)]
         if not self.pads:
-            return inside
-        require_memory((array.shape[0], *self.source_shape), array.dtype)
-        out = np.zeros((array.shape[0], *self.source_shape), array.dtype)
-        if fill is not None and np.any(fill):
-            out[...] = fill.reshape((-1,) + (1,) * len(self.shape))
-        out[(slice(None), *in_source)] = inside
+            return array[(slice(None), *self.slices()[1])]
+        out = allocate((array.shape[0], *self.source_shape), array.dtype)
+        z, y, x = (0,) * (3 - len(self.start)) + tuple(-start for start in self.start)
+        for channel, target, value in zip(array, out, np.zeros(len(array)) if fill is None else fill, strict=True):
+            kernels.crop_pad(as_3d(channel), as_3d(target), (z, y, x), fill=float(value), threads=threads)
         return out
 
 

@@ -85,7 +85,10 @@ class CastToTyped(Intensity):
     def apply(self, state: State) -> None:
         if self.output_dtype("") == "float32":
             state.settle()
-        else:
+        elif self.dtype == "float16":
+            state.replace(state.rendered(allocate((state.channels, *state.shape), np.float16)))
+            state.values = ValueMap()
+        else:  # cut towards zero, where the kernels round
             state.replace(state.settle().astype(self.dtype))
 
     def output_dtype(self, dtype: str) -> str:

@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy import ndimage
 
 from bedside import kernels
 
@@ -69,13 +68,15 @@ class FundusFieldOfViewd(Crop2D):
 
     def apply(self, state: State) -> None:
         brightest = state.settle().max(axis=0)
-        labels, count = ndimage.label(brightest > self.threshold * np.percentile(brightest, 99.0))
-        sizes = np.bincount(labels.ravel())
-        sizes[0] = 0
-        if not count or sizes.max() < self.min_share * labels.size:
+        (bright,) = kernels.percentiles(brightest, (99.0,), threads=state.threads)
+        lit = np.empty(brightest.shape, np.uint8)
+        level = np.nextafter(np.float32(self.threshold * bright), np.float32(np.inf))
+        kernels.threshold(brightest[np.newaxis, np.newaxis], lit[np.newaxis], float(level), threads=state.threads)
+        found = kernels.Components(lit, connectivity=4, threads=state.threads)
+        if not len(found) or found.voxels.max() < self.min_share * lit.size:
             raise StudyRejected("no illuminated field of view found in the fundus image")
-        box = ndimage.find_objects(labels)[int(sizes.argmax()) - 1]
-        self.crop(state, (box[0].start, box[1].start), (box[0].stop - 1, box[1].stop - 1))
+        _, (y0, y1), (x0, x1) = found.box[found.voxels.argmax()].tolist()
+        self.crop(state, (y0, x0), (y1 - 1, x1 - 1))
 
 
 @register("preprocessing")

@@ -217,6 +217,8 @@ class Plan:
             for channel, target in zip(state.array, out, strict=True):
                 kernels.crop_pad(as_3d(channel), as_3d(target), (0, 0, 0), threads=state.threads)
             return out
+        if self.dtype == np.float16:
+            return state.rendered(allocate((state.channels, *state.shape), self.dtype))
         array = state.rendered()
         return array if self.dtype == array.dtype else array.astype(self.dtype)
 

@@ -168,14 +168,14 @@ class State:
         self.owned = True
 
     def rendered(self, out: Array | None = None) -> Array:
-        """The current values as float32, written into ``out`` (any strides) where given."""
+        """The current values as float32, or written into ``out`` (float32 or float16, any strides) where given."""
         if isinstance(self.held, Resampling):
             return self._interpolated(self.held, out, self.values)
         if out is None:
             out = allocate(self.array.shape, np.float32)
         source = self.array if self.array.dtype in KERNEL_DTYPES else self.array.astype(np.float32)
         v = self.values
-        if v.is_identity and source.dtype == np.float32:
+        if v.is_identity and source.dtype == out.dtype == np.float32:
             if out is not source:
                 np.copyto(out, source)
             return out
