@@ -206,7 +206,7 @@ def _display(values: NDArray[np.float32], stored: NDArray[Any], source: Any, thr
     if how is None:
         padding = getattr(source, "padding_value", None)
         inside = values[stored != padding] if padding is not None else values.reshape(-1)
-        low, high = kernels.percentiles(inside, (1, 99)) if inside.size else (0.0, 1.0)
+        low, high = kernels.percentiles(inside, (1, 99), threads=threads) if inside.size else (0.0, 1.0)
         return np.clip((values - low) * (255.0 / max(float(high - low), 1e-6)), 0, 255).astype(np.uint8)
     return np.asarray(voi(values, how, scale=255.0, threads=threads) + np.float32(0.5), np.uint8)
 
