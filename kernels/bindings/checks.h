@@ -211,10 +211,19 @@ inline double number(const char* name, const py::object& object) {
   return value;
 }
 
+inline Index whole_number(const char* name, const py::object& object) {
+  const double value = number(name, object);
+  if (value != std::floor(value) || std::abs(value) > 9007199254740992.0) {
+    refuse(name, "must be a whole number, got " + std::to_string(value));
+  }
+  return static_cast<Index>(value);
+}
+
 // A number for all slices or channels, or float32 of each; keeps what it points to.
 class NumberOrEach {
  public:
-  NumberOrEach(const char* name, const py::object& object, Index count, const Argument& out) {
+  // `out` is what the kernel writes while it reads this.
+  NumberOrEach(const char* name, const py::object& object, Index count, const Argument* out = nullptr) {
     if (!is_array(object) || as_array(name, object).ndim() == 0) {
       one_ = static_cast<float>(number(name, object));
       return;
@@ -222,7 +231,7 @@ class NumberOrEach {
     const Argument a(name, object);
     check_dtype(a, {cpu::DType::f32});
     check_shape(a, {count});
-    check_apart(out, a);
+    if (out != nullptr) check_apart(*out, a);
     stride_ = element_stride(a, 0);
     each_ = a.array;
     for (Index i = 0; i < count; ++i) check_not_nan(name, data()[i * stride_]);

@@ -24,42 +24,15 @@ using namespace bedside::bindings;
 using cpu::Connectivity;
 using cpu::DType;
 
-// A float32 a slice, or one for all.
-std::vector<float> per_slice(const char* name, const py::object& object, Index slices) {
-  if (!py::isinstance<py::array>(object)) {
-    return std::vector<float>(static_cast<std::size_t>(slices), static_cast<float>(py::cast<double>(object)));
-  }
-  const Argument a(name, object);
-  check_dtype(a, {DType::f32});
-  check_shape(a, {slices});
-  std::vector<float> values;
-  for (Index z = 0; z < slices; ++z) {
-    values.push_back(static_cast<const float*>(a.array.data())[z * element_stride(a, 0)]);
-  }
-  return values;
-}
-
-std::pair<double, double> range_of(DType type) {
-  switch (type) {
-    case DType::u8:
-      return {0, 255};
-    case DType::i8:
-      return {-128, 127};
-    case DType::u16:
-      return {0, 65535};
-    case DType::i16:
-      return {-32768, 32767};
-    default:
-      return {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
-  }
-}
-
 // u8, u16, or i32, which also stands for uint32: no component has a number above 2^31 - 1 there.
 DType check_numbers(const Argument& out, std::uint64_t most) {
   const bool wide =
       out.array.dtype().kind() == 'u' && out.array.itemsize() == 4 && out.array.dtype().byteorder() == '=';
   const DType type = wide ? DType::i32 : check_dtype(out, {DType::u8, DType::u16, DType::i32});
-  const std::uint64_t room = wide ? 0xffffffffu : static_cast<std::uint64_t>(range_of(type).second);
+  const std::uint64_t room = wide                 ? 0xffffffffu
+                             : type == DType::i32 ? 0x7fffffffu
+                             : type == DType::u16 ? 0xffffu
+                                                  : 0xffu;
   if (most > room) out.refuse("is " + out.dtype() + ", too small for the number " + std::to_string(most));
   return type;
 }
@@ -144,14 +117,12 @@ class Components {
     const DType type = check_dtype(stored, kStored);
     check_same(stored);
     const cpu::ConstArray3 from = volume<cpu::ConstArray3>(stored, type, stored.array.data());
-    const std::vector<float> slope = per_slice("slope", slope_, runs_.shape[0]);
-    const std::vector<float> intercept = per_slice("intercept", intercept_, runs_.shape[0]);
+    const std::vector<float> slope = of_each_slice("slope", slope_), intercept = of_each_slice("intercept", intercept_);
     double padding = 0;
     bool padded = false;
     if (!padding_.is_none()) {
-      padding = py::cast<double>(padding_);
-      const auto [low, high] = range_of(type);  // a value outside is held by no voxel
-      padded = type == DType::f32 || (padding >= low && padding <= high && padding == std::floor(padding));
+      padding = number("padding", padding_);
+      padded = can_hold(type, padding);  // else no voxel is it
     }
     check_threads(threads);
     const Index n = runs_.components;
@@ -217,6 +188,14 @@ class Components {
 
  private:
   Components() = default;
+
+  // A float32 a slice.
+  std::vector<float> of_each_slice(const char* name, const py::object& object) const {
+    const NumberOrEach given(name, object, runs_.shape[0]);
+    std::vector<float> values(static_cast<std::size_t>(runs_.shape[0]));
+    for (std::size_t z = 0; z < values.size(); ++z) values[z] = given.data()[static_cast<Index>(z) * given.stride()];
+    return values;
+  }
 
   void measure(int threads) {
     const Index n = runs_.components;

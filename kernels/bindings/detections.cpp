@@ -37,7 +37,7 @@ Index nms(py::object boxes_, py::object scores_, py::object out_, double thresho
   check_apart(out, scores);
   check_not_nan("threshold", threshold);
   check_threads(threads);
-  const Index most = most_.is_none() ? n : py::cast<Index>(most_);
+  const Index most = most_.is_none() ? n : whole_number("most", most_);
   if (most < 0) throw py::value_error("'most' must be 0 or more, got " + std::to_string(most));
   if (n == 0 || most == 0) return 0;
   // Copied first: what is checked here is what the kernel sees, whoever writes to the arrays meanwhile.

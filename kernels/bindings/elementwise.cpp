@@ -45,7 +45,8 @@ void rescale(py::object src_, py::object out_, py::object slope_, py::object int
   check_shape(out, {from.shape[0], from.shape[1], from.shape[2]});
   const cpu::Array3 to = output(out, type);
   if (!same_view(src.array, out.array) || type != DType::f32) check_apart(out, src);
-  const NumberOrEach slope("slope", slope_, from.shape[0], out), intercept("intercept", intercept_, from.shape[0], out);
+  const NumberOrEach slope("slope", slope_, from.shape[0], &out),
+      intercept("intercept", intercept_, from.shape[0], &out);
   const Rescale map = check_map(1.0, 0.0, low, high, scale, offset);
   const Quantization quantization = check_quantization(type, quant_scale, zero_point);
   if (padding) check_not_nan("padding", *padding);
@@ -91,7 +92,7 @@ void to_planes(py::object src_, py::object out_, py::object slope_, py::object i
   check_output(out);
   check_apart(out, src);
   const cpu::Pixels to = four_axes<cpu::Pixels>(out, type, py::array(out.array).mutable_data());
-  const NumberOrEach slope("slope", slope_, channels, out), intercept("intercept", intercept_, channels, out);
+  const NumberOrEach slope("slope", slope_, channels, &out), intercept("intercept", intercept_, channels, &out);
   const Rescale map = check_map(1.0, 0.0, low, high, scale, offset);
   const Quantization quantization = check_quantization(type, quant_scale, zero_point);
   check_threads(threads);

@@ -26,7 +26,7 @@ inline cpu::Array3 writable(const Argument& a, cpu::DType type) {
 // `flat`: the map has two axes.
 inline cpu::Connectivity connectivity_of(const py::object& value, bool flat) {
   if (value.is_none()) return cpu::Connectivity::none;
-  const int neighbours = py::cast<int>(value);
+  const Index neighbours = whole_number("connectivity", value);
   const bool within = neighbours == 4 || neighbours == 8;
   if (!within && (flat || (neighbours != 6 && neighbours != 18 && neighbours != 26))) {
     throw py::value_error(std::string("'connectivity' must be ") +

@@ -20,25 +20,6 @@ using cpu::DType;
 
 constexpr double kFarthest = 1e280;
 
-// Whether a C++ value of the type can hold the number exactly.
-bool holds(DType type, double value) {
-  switch (type) {
-    case DType::u8:
-      return value == std::trunc(value) && value >= 0 && value <= 255;
-    case DType::i8:
-      return value == std::trunc(value) && value >= -128 && value <= 127;
-    case DType::u16:
-      return value == std::trunc(value) && value >= 0 && value <= 65535;
-    case DType::i16:
-      return value == std::trunc(value) && value >= -32768 && value <= 32767;
-    case DType::i32:
-      return value == std::trunc(value) && value >= -2147483648.0 && value <= 2147483647.0;
-    case DType::f32:
-      return true;
-  }
-  return false;
-}
-
 void check_padding(const std::string& padding) {
   if (padding != "border" && padding != "constant") {
     throw py::value_error("'padding' must be 'border' or 'constant', got '" + padding + "'");
@@ -104,14 +85,10 @@ void resample(py::object src_, py::object out_, py::object matrix_, const std::s
   }
   if (src.array.size() == 0 && out.array.size() != 0) src.refuse("is empty, so there is nothing to sample from");
   check_lengths(src);
-  if (nearest && !holds(out_type, fill)) {
+  if (nearest && !can_hold(out_type, fill)) {
     throw py::value_error("'fill' must be a value of out's type (" + out.dtype() + "), got " + std::to_string(fill));
   }
-  check_not_nan("low", low);
-  check_not_nan("high", high);
-  if (low > high) throw py::value_error("'low' must not be above 'high'");
-  const Rescale rescale{static_cast<float>(slope), static_cast<float>(intercept), static_cast<float>(low),
-                        static_cast<float>(high),  static_cast<float>(scale),     static_cast<float>(offset)};
+  const Rescale rescale = check_map(slope, intercept, low, high, scale, offset);
   constexpr float infinity = std::numeric_limits<float>::infinity();
   const bool keeps = rescale.slope == 1 && rescale.intercept == 0 && rescale.low == -infinity &&
                      rescale.high == infinity && rescale.scale == 1 && rescale.offset == 0;

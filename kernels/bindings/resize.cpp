@@ -111,7 +111,7 @@ void resize(py::object src_, py::object out_, const std::string& mode, const std
   how.intercept = map.intercept;
   how.low = map.low;
   how.high = map.high;
-  const NumberOrEach scale("scale", scale_, to.channels, out), offset("offset", offset_, to.channels, out);
+  const NumberOrEach scale("scale", scale_, to.channels, &out), offset("offset", offset_, to.channels, &out);
   how.scale = {scale.data(), scale.stride()};
   how.offset = {offset.data(), offset.stride()};
   how.quantization = check_quantization(type, quant_scale, zero_point);
