@@ -251,7 +251,7 @@ def as_3d(array: Array) -> Array:
     return array if array.ndim == 3 else array[np.newaxis]
 
 
-def _in_three_axes(matrix: Affine, rank: int) -> Affine:
+def _in_three_axes(matrix: Affine, rank: int) -> NDArray[np.float64]:
     """The 3 x 4 matrix that the kernels take."""
     full = np.eye(4)[:3]
     full[3 - rank :, 3 - rank : 3] = matrix[:rank, :rank]
