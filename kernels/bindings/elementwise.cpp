@@ -50,7 +50,6 @@ void rescale(py::object src_, py::object out_, py::object slope_, py::object int
   const Rescale map = check_map(1.0, 0.0, low, high, scale, offset);
   const Quantization quantization = check_quantization(type, quant_scale, zero_point);
   if (padding) check_not_nan("padding", *padding);
-  check_not_nan("padding_out", padding_out);
   check_threads(threads);
   const cpu::PaddingValue special{padding.value_or(0), static_cast<float>(padding_out)};
   py::gil_scoped_release release;
@@ -260,7 +259,7 @@ low, high : clip, in modality units
 scale, offset : what follows the clip
 quant_scale, zero_point : of an out of integers; the zero point is a value of its type
 padding : a stored value that stands for no pixel (Pixel Padding Value, DICOM PS3.3 C.7.5.1.1.2), or None
-padding_out : what such a pixel becomes, before out is quantised
+padding_out : what such a pixel becomes, before out is quantised; may be NaN
 threads : at most so many; 0 is every core of the process's affinity mask
 
 Raises

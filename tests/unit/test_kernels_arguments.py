@@ -154,7 +154,7 @@ def test_tensors() -> None:
     [
         (kernel, name)
         for kernel, names in {
-            "rescale": "slope intercept low high scale offset padding padding_out",
+            "rescale": "slope intercept low high scale offset padding",
             "sigmoid_window": "center slope intercept scale offset",
             "to_planes": "slope intercept low high scale offset",
             "to_gray": "slope intercept low high scale offset",
