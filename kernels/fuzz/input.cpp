@@ -8,6 +8,17 @@ namespace {
 
 constexpr std::uint8_t kUntouched = 0xa5;
 
+bool is_nan(DType type, const std::uint8_t* element) {
+  if (type == DType::f16) {
+    std::uint16_t bits;
+    std::memcpy(&bits, element, sizeof bits);
+    return (bits & 0x7fff) > 0x7c00;
+  }
+  float value = 0.0f;
+  if (type == DType::f32) std::memcpy(&value, element, sizeof value);
+  return value != value;
+}
+
 }  // namespace
 
 float Noise::real() {
@@ -68,9 +79,7 @@ std::vector<std::uint8_t> Array::contents() const {
   std::uint8_t* to = all.data();
   each([&](Index offset) {
     std::memcpy(to, address(offset), size);
-    float v = 0.0f;
-    if (type_ == DType::f32) std::memcpy(&v, to, sizeof v);
-    if (v != v) std::memset(to, 0xff, sizeof v);
+    if (is_nan(type_, to)) std::memset(to, 0xff, size);
     to += size;
   });
   return all;
