@@ -139,6 +139,12 @@ def test_depth_is_limited() -> None:
     assert (inside[0], beyond[0], huge[0]) == ("ok", "too deep", "too deep")
 
 
+def test_a_transfer_syntax_that_claims_to_be_a_sequence_is_not_read_as_text() -> None:
+    # Its length lies beyond the buffer, which for a sequence is allowed.
+    content = bytes(128) + b"DICM" + b"\x02\x00\x10\x00SQ\x00\x00" + (1 << 20).to_bytes(4, "little") + b"1.2.840"
+    assert scan_header(content, _WANTED, file_size=1 << 21)[0] == "unusual"
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="encoding"):
         scan_header(b"", WantedTags([]), encoding="middle endian")

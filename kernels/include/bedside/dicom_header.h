@@ -69,8 +69,10 @@ class Scanner {
       if (element.tag <= previous) return stop(Status::unusual);
       previous = element.tag;
       if (element.length == kUndefined) return stop(Status::unusual);
-      if (!take(element, /*always=*/element.tag == 0x00020010u)) return end();
-      if (element.tag == 0x00020010u) header_.transfer_syntax = uid(element);
+      const bool is_syntax = element.tag == 0x00020010u;
+      if (is_syntax && pair(element.vr[0], element.vr[1]) != pair('U', 'I')) return stop(Status::unusual);
+      if (!take(element, /*always=*/is_syntax)) return end();
+      if (is_syntax) header_.transfer_syntax = uid(element);
     }
     const std::string& syntax = header_.transfer_syntax;
     header_.dataset_offset = pos_;
