@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,9 +90,12 @@ class Options:
     """What a caller may ask of a device; ``open`` raises :class:`DeviceUnavailable` for what it cannot honour."""
 
     threads: int = 0
-    """Host threads for the network, at most; 0 lets the backend use every core of the process's affinity mask."""
+    """Host threads for the network, at most; 0 is the process's budget, :func:`bedside.kernels.thread_budget`."""
     in_flight: int = 1
     """How many :meth:`Program.submit` calls may be under way at once."""
+    hint: Literal["latency", "throughput"] = "latency"
+    """What the backend should arrange its threads for: that one run is over soon, or that ``in_flight`` of them, which
+    may then be computed at once, are. One that cannot choose takes no notice."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Settings of one backend, by that backend's own names; an unknown one is an error."""
 
@@ -175,17 +178,17 @@ class Backend(Protocol):
 
 def check_feeds(inputs: tuple[TensorSpec, ...], feeds: Tensors) -> None:
     """Raise ValueError, naming the input, unless ``feeds`` fits ``inputs`` by name, dtype and shape."""
-    expected = {spec.name for spec in inputs}
-    if expected != set(feeds):
-        raise ValueError(f"inputs must be {sorted(expected)}, got {sorted(feeds)}")
+    if len(feeds) != len(inputs) or any(spec.name not in feeds for spec in inputs):
+        raise ValueError(f"inputs must be {sorted(spec.name for spec in inputs)}, got {sorted(feeds)}")
     for spec in inputs:
         array = feeds[spec.name]
         if array.dtype != spec.dtype:
             raise ValueError(f"input '{spec.name}' must be {spec.dtype}, got {array.dtype}")
-        fits = array.ndim == len(spec.shape) and all(
-            want is None or want == have for want, have in zip(spec.shape, array.shape, strict=True)
-        )
-        if not fits:
+        shape = array.shape
+        if shape != spec.shape and (
+            len(shape) != len(spec.shape)
+            or any(want is not None and want != have for want, have in zip(spec.shape, shape, strict=True))
+        ):
             raise ValueError(f"input '{spec.name}' must have shape {spec.shape}, got {array.shape}")
         if not array.flags.c_contiguous:
             raise ValueError(f"input '{spec.name}' must be C-contiguous")

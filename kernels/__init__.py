@@ -1,7 +1,7 @@
 """C++ pre- and post-processing kernels; they know numpy arrays and nothing else of bedside.
 
-Every kernel takes arrays, writes into the caller's, releases the GIL and takes ``threads`` (0 is every core of the
-process's affinity mask). A wrong argument is a ValueError that names it.
+Every kernel takes arrays, writes into the caller's, releases the GIL and takes ``threads`` (0 is the process's budget,
+see :func:`thread_budget`). A wrong argument is a ValueError that names it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ from ._cpu import (
     resample,
     rescale,
     resize,
+    set_thread_budget,
     sigmoid,
     sigmoid_window,
     softmax,
     spline_coefficients,
     standardise,
     take,
+    thread_budget,
     threshold,
     to_gray,
     to_planes,
@@ -71,12 +73,14 @@ __all__ = [
     "resample",
     "rescale",
     "resize",
+    "set_thread_budget",
     "sigmoid",
     "sigmoid_window",
     "softmax",
     "spline_coefficients",
     "standardise",
     "take",
+    "thread_budget",
     "threshold",
     "to_gray",
     "to_planes",

@@ -1,5 +1,8 @@
 """The way of a study, one module a step: study -> geometry -> transforms -> inference -> findings -> report."""
 
+from contextlib import suppress
+
+from . import threads
 from .bundle import Bundle, load_bundle
 from .bundle_tools import check_bundle, import_bundle, new_bundle
 from .devices import list_devices
@@ -38,3 +41,6 @@ __all__ = [
     "overview",
     "run",
 ]
+
+with suppress(BedsideError):  # a wrong setting is said by run() and by the command line, not by an import
+    threads.set_once()

@@ -7,6 +7,7 @@ that part of the string.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,6 +23,8 @@ from bedside.backends.contract import (
     Program,
 )
 from bedside.backends.library import one_line
+
+from .threads import set_once
 
 ENTRY_POINTS = "bedside.backends"
 
@@ -48,13 +51,18 @@ def list_devices() -> list[Device]:
 def open_program(model_path: Path, device: str, options: Options = Options()) -> Program:  # noqa: B008
     """Load an ONNX model on the device that a device string names, e.g. ``openvino:CPU``.
 
+    Without ``options.threads`` the backend is told the process's thread budget.
+
     Raises
     ------
+    BedsideError
+        ``$BEDSIDE_THREADS`` is no number.
     DeviceUnavailable
         No backend has that name, or the device or an option is not to be had on this host.
     DeviceFault
         The device cannot load the model.
     """
+    options = replace(options, threads=options.threads or set_once().threads)
     family = device.partition(":")[0]
     loaders = _loaders()
     if family not in loaders:

@@ -14,6 +14,7 @@ from bedside.backends.contract import Device
 
 from .devices import list_devices
 from .study import codecs
+from .threads import set_once
 
 PACKAGES = (
     "bedside",
@@ -67,13 +68,16 @@ def versions(names: tuple[str, ...] = PACKAGES) -> dict[str, str | None]:
 
 
 def describe_host() -> dict[str, Any]:
-    """Processor, usable cores, memory in bytes, operating system, Python, and the instruction set of the kernels."""
+    """Processor, cores, thread budget, memory in bytes, operating system, Python, instruction set of the kernels."""
     from bedside.kernels import active_isa
 
+    budget = set_once()
     return {
         "processor": _processor(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
+        "threads": budget.threads,
+        "threads_bound_by": budget.bounds,
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -128,7 +128,7 @@ def run(
     label_map
         Write the SEG as LABELMAP and not as BINARY.
     threads
-        Host threads; 0 is every core of the process's affinity mask.
+        Host threads; 0 is the process's thread budget.
     progress
         Called with (stage, done, total); total is 0 where it is not known yet.
 

@@ -272,7 +272,7 @@ connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume; None: all 
 groups : uint8 [256]
     What each label counts as, 0 for background; the labels as they are where it is not given.
 channels : whether src has an axis more in front; a voxel is then the bitwise or over it
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -295,7 +295,7 @@ ValueError
 Parameters
 ----------
 numbers : uint32 [n], from 1 and at most n; 0 leaves the component out
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -311,7 +311,7 @@ Parameters
 out : uint8, uint16, int32 or uint32 of the map's shape, any strides
 values : uint32 [n], what to write for each; their numbers from 1 where it is not given
 clear : whether all other voxels become 0; else they stay as they are
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -330,7 +330,7 @@ Parameters
 stored : uint8, int8, uint16, int16, int32 or float32 of the map's shape, any strides
 slope, intercept : float or float32 [z]
 padding : stored value that is left out
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------
@@ -355,7 +355,7 @@ Parameters
 pixel : float64 [n, 2], above 0
     Pixel size along y and x; the lengths have its unit.
 slices : int32 [n], the one slice to look at for each component; all where it is not given
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------
@@ -383,7 +383,7 @@ out : uint8, uint16, int32 or uint32 of src's shape, any strides; 0 is backgroun
 connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume
 groups : uint8 [256]
     What each label counts as, 0 for background; the labels as they are where it is not given.
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------

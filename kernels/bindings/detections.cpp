@@ -86,7 +86,7 @@ out : int64 [n], contiguous
     The indices that are kept stand in front, best first.
 threshold : intersection over union
 most : how many are kept at most
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------

@@ -260,7 +260,7 @@ scale, offset : what follows the clip
 quant_scale, zero_point : of an out of integers; the zero point is a value of its type
 padding : a stored value that stands for no pixel (Pixel Padding Value, DICOM PS3.3 C.7.5.1.1.2), or None
 padding_out : what such a pixel becomes, before out is quantised; may be NaN
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -284,7 +284,7 @@ center, width : of the window, in modality units; the width is above 0
 slope, intercept : stored value to modality unit
 scale, offset : what follows the window's 0 to 1
 quant_scale, zero_point : of an out of integers, as rescale's
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -308,7 +308,7 @@ src : uint8, int8, uint16, int16, int32 or float32 [n, y, x, c], any strides
 out : float32, float16, uint8, int8, uint16 or int16 [n, c, y, x], any strides
 slope, intercept : float or float32 [c], c being out's
 low, high, scale, offset, quant_scale, zero_point : as rescale's
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -331,7 +331,7 @@ src : uint8, int8, uint16, int16, int32 or float32 [n, y, x, 3], any strides
 out : float32, float16, uint8, int8, uint16 or int16 [n, y, x], any strides
 photometric : "RGB" or "YBR_FULL"
 slope, intercept, low, high, scale, offset, quant_scale, zero_point : as rescale's
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -348,7 +348,7 @@ Parameters
 ----------
 src : uint8 [n, y, x, 3], any strides
 out : uint8 of src's shape, any strides; may be src itself
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -372,7 +372,7 @@ out : of src's dtype, or (not from float16) float32, float16, uint8, int8, uint1
 start : index of src (z, y, x) that out's first element is; below 0 pads
 fill : what is outside: a value of out's dtype, or what the value map gives before out is quantised
 slope, intercept, low, high, scale, offset, quant_scale, zero_point : as rescale's
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -394,7 +394,7 @@ out : of the table's dtype and src's shape, any strides; with a table [n, 3], [z
 table : uint8, uint16 or float32 [n], or uint8 [n, 3]; C-contiguous, 1 to 1048576 entries
 first : within +-1048576
 slope, intercept : stored value to what the table is indexed by
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -413,7 +413,7 @@ Parameters
 src : uint8, int8, uint16, int16 or int32 [z, y, x], any strides
 out : one of these dtypes, src's shape, any strides; may be src itself
 shift, bits : within the width of src's dtype, bits 1 or more
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -432,7 +432,7 @@ Parameters
 values : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
 total : int
 padding : a value that stays as it is, or None
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------

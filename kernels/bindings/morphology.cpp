@@ -113,7 +113,7 @@ connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume
 groups : uint8 [256]
     What each label counts as, 0 for what is not to be touched; each label on its own where it is not given.
 count : how many components of a group are kept
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -131,7 +131,7 @@ labels : uint8 [y, x] or [z, y, x], any strides
 of : uint8 [n], the labels whose holes are filled; 0 has none
 connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume, by which a hole would reach the border
     In a volume 4 and 8 fill each slice on its own, the first and the last too.
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -157,7 +157,7 @@ columns : int32 [width]
     Row and column of ``slice`` under each pixel, which never fall.
 color : three of 0 to 255
 width : of the line, in pixels
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------

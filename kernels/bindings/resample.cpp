@@ -146,7 +146,7 @@ padding : "border" or "constant"; with cubic the one that the coefficients were 
 fill : a value; with nearest, one of out's dtype
 slope, intercept, low, high, scale, offset : what follows the interpolation (not with nearest)
 quant_scale, zero_point : for an out of integers (not with nearest)
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -174,7 +174,7 @@ Parameters
 src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
 out : float32 of src's shape, with an axis whose elements lie side by side (as any array of numpy.empty)
 padding : "border" or "constant"
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------

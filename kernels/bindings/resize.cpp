@@ -234,7 +234,7 @@ gray : of [n, y, x, 3], red, green and blue, make luma (ITU-R BT.601); out is [n
 slope, intercept, low, high : as for rescale
 scale, offset : a number, or float32 [channel of out]
 quant_scale, zero_point : of an out of integers
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -251,7 +251,7 @@ Parameters
 src : numbers of 1, 2, 4 or 8 bytes [z, y, x], any strides
 out : src's dtype, of the shape that the lengths of index are; any strides
 index : three int32 arrays of indices from 0, contiguous
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -272,7 +272,7 @@ src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
 out : float32 of src's shape, any strides
 weights : float32 [2 * radius + 1], contiguous
 axis : 0, 1 or 2
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------

@@ -57,7 +57,7 @@ Parameters
 mask : uint8 [n, y, x], any strides
 out : uint8 [n, y * x / 8] where y * x is a multiple of 8, or uint8 [ceil(n * y * x / 8)] always; C-contiguous
 label : 0 to 255
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------

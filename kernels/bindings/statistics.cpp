@@ -146,7 +146,7 @@ void bind_statistics(py::module_& m) {
 Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32, 1 to 4 dimensions, any strides
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------
@@ -171,7 +171,7 @@ Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32, 1 to 4 dimensions, any strides
 nonzero : leave zeros out
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------
@@ -190,7 +190,7 @@ ValueError
 Parameters
 ----------
 src : uint8, int8, uint16 or int16, 1 to 4 dimensions, any strides
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------
@@ -215,7 +215,7 @@ Parameters
 src : uint8, int8, uint16, int16, int32 or float32, 1 to 4 dimensions, any strides
 percents : floats, 0 to 100
 nonzero : leave zeros out
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------
@@ -236,7 +236,7 @@ Parameters
 src : bool, uint8, int8, uint16, int16, int32 or float32, 1 to 3 dimensions, any strides
 above : foreground is what is greater
 equal : foreground is what has this value; without either it is what is not 0 (a NaN is not 0)
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------
@@ -258,7 +258,7 @@ src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
 out : float32 of src's shape, any strides; may be src itself if that is float32
 mean, deviation : rounded to float32
 nonzero : leave zeros as they are
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------

@@ -295,7 +295,7 @@ padding : what lies outside, by the names of torch.nn.functional.pad and MONAI: 
     "replicate" or "circular"; further out than torch allows, numpy.pad's continuation of it
 fill : the value outside, as it is written
 slope, intercept, low, high, scale, offset : the value map
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -321,7 +321,7 @@ floor : the smallest weight
 planes : planes of the volume; Z unless given
 fresh : (z, y, x) of the patch from which on, on all three axes, nothing has been added yet: these voxels are set, and
     ``total`` need not be zeroed before
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Returns
 -------
@@ -347,7 +347,7 @@ out : float32 [z, y, x], planes from ``first`` on, any strides
 bells, floor : the weights, as of :func:`accumulate`
 starts : three int64 arrays, contiguous: where windows start along each axis; every combination is a window
 first : the volume's plane that ``out[0]`` is
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -363,7 +363,7 @@ Parameters
 total : float32 [c, z, y, x], any strides
 norm : float32 [z, y, x], any strides
 out : float32 of total's shape, any strides
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -380,7 +380,7 @@ Parameters
 ----------
 src : float32 [c, z, y, x], 1 to 256 channels, any strides
 out : uint8 [z, y, x], any strides
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -402,7 +402,7 @@ out : uint8 [z, y, x], any strides
 level : for uint8 a whole number
 norm : float32 [z, y, x], any strides, or None; for float32 scores
 first_label : label of channel 0
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -420,7 +420,7 @@ Parameters
 ----------
 src : float32 [c, z, y, x], any strides
 out : float32 of src's shape, any strides; may be src itself
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------
@@ -438,7 +438,7 @@ Parameters
 ----------
 src : float32 [c, z, y, x], any strides
 out : float32 of src's shape, any strides; may be src itself
-threads : at most so many; 0 is every core of the process's affinity mask
+threads : at most so many; 0 is the process's thread budget
 
 Raises
 ------

@@ -155,6 +155,9 @@ Pool& pool() {
   return *pool;
 }
 
+// What 0 stands for where it was set; 0 where not.
+std::atomic<int> budget{0};
+
 int affinity_cores() {
 #if defined(__linux__)
   cpu_set_t set;
@@ -165,8 +168,17 @@ int affinity_cores() {
 
 }  // namespace
 
+int thread_budget() {
+  const int set = budget.load(std::memory_order_relaxed);
+  return std::clamp(set > 0 ? set : affinity_cores(), 1, kMaxThreads);
+}
+
+void set_thread_budget(int threads) {
+  budget.store(threads, std::memory_order_relaxed);
+}
+
 int resolve_threads(int requested) {
-  return std::clamp(requested > 0 ? requested : affinity_cores(), 1, kMaxThreads);
+  return requested > 0 ? std::min(requested, kMaxThreads) : thread_budget();
 }
 
 void detail::parallel_for(Index items, Index grain, int threads, Body body, void* context) {

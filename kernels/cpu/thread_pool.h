@@ -7,9 +7,11 @@
 
 namespace bedside::cpu {
 
-// 0 stands for every core of the affinity mask; never more than kMaxThreads.
+// 0 stands for the budget: what was set last, or every core of the affinity mask; never more than kMaxThreads.
 inline constexpr int kMaxThreads = 256;
 int resolve_threads(int requested);
+int thread_budget();
+void set_thread_budget(int threads);  // 0 goes back to the affinity mask
 
 namespace detail {
 using Body = void (*)(void* context, int slot, Index begin, Index end);

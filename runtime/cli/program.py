@@ -16,6 +16,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from .. import console
+from ..threads import set_once
+from .options import one_line_errors
 
 app = typer.Typer(
     name="bedside",
@@ -49,6 +51,8 @@ def _options(
         bool, typer.Option("--debug", help="Show the traceback of an internal error; it may quote the patient's data.")
     ] = False,
 ) -> None:
+    with one_line_errors():
+        set_once()
     _settings.debug = debug or os.environ.get("BEDSIDE_DEBUG", "") not in ("", "0")
 
 

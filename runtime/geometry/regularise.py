@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -35,7 +34,7 @@ def regularise(volume: Volume, verdict: Verdict, *, threads: int = 0) -> Volume:
     verdict
         Accepted; without a resampling the volume is returned as it is.
     threads
-        0 is every core of the process's affinity mask.
+        0 is the process's thread budget.
 
     Returns
     -------
@@ -80,7 +79,7 @@ def regularise(volume: Volume, verdict: Verdict, *, threads: int = 0) -> Volume:
             else:
                 slices.blend(below, above, weight, fill, out[z])
 
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or kernels.thread_budget()
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(run, _parts(len(out), workers)))
     frames: tuple[Frame | None, ...] = tuple(

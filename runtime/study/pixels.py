@@ -43,7 +43,7 @@ def read_volume(
     affine : ndarray (4, 4)
         Of the ordered frames; kept as it is.
     threads : int
-        0 uses every core of the affinity mask.
+        0 is the process's thread budget.
     progress : callable, optional
         Called with ("decode", frames done, frames).
 

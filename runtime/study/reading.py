@@ -13,6 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from bedside.kernels import thread_budget
 from bedside.kernels._cpu import read_planes
 
 from ..errors import StudyRejected
@@ -78,7 +79,7 @@ def decode_all(
     StudyRejected
         Naming the file that cannot be read.
     """
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or thread_budget()
     chunk = max(1, min(16, len(instances) // (4 * workers)))
     chunks = [range(start, min(start + chunk, len(instances))) for start in range(0, len(instances), chunk)]
     with closing(_OpenFiles()) as files:

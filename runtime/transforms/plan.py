@@ -98,7 +98,7 @@ class Plan:
         ----------
         image : the kind that the bundle's ``input.kind`` names
         frame : index from 0 of the frame of a Cine
-        threads : at most so many; 0 is every core of the process's affinity mask
+        threads : at most so many; 0 is the process's thread budget
         progress : called with ("prepare", done, total) after each transform
 
         Raises
