@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,18 @@ SHARED_DATA = Path(os.environ.get("BEDSIDE_SHARED_DATA", REPOSITORY.parent / "sh
 
 APT_PACKAGE = {"dciodvfy": "dicom3tools", "Orthanc": "orthanc", "chromium": "chromium"}
 """Debian package of a program; every other program that tests use is in dcmtk."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is kept in the cache of whoever runs the tests, and nothing from there is used."""
+    before = os.environ.get("BEDSIDE_CACHE")
+    os.environ["BEDSIDE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["BEDSIDE_CACHE"]
+    else:
+        os.environ["BEDSIDE_CACHE"] = before
 
 
 @pytest.fixture(scope="session")

@@ -287,7 +287,8 @@ def test_unknown_option(device: str, models: Models) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "foo", "foo:0", "openvino", "openvino:XPU", "openvino:AUTO", "ort", "ort:gpu", "null:1", "reference:0"]
+    "name",
+    ["", "foo", "foo:0", "openvino", "openvino:XPU", "openvino:AUTO:CPU", "ort", "ort:gpu", "null:1", "reference:0"],
 )
 def test_unknown_device(models: Models, name: str) -> None:
     with pytest.raises(DeviceUnavailable) as caught:
