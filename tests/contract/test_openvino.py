@@ -99,14 +99,15 @@ def test_another_precision_only_where_it_is_asked_for(models: Models, precision:
     )
 
 
-def test_a_device_without_f32_says_so() -> None:
-    class Core:
-        def get_property(self, name: str, key: str) -> Any:
-            return {"SUPPORTED_PROPERTIES": {}, "OPTIMIZATION_CAPABILITIES": ["FP16", "INT8", "EXPORT_IMPORT"]}[key]
+class Core:
+    """One whose device computes in half precision only."""
 
-    with pytest.raises(
-        DeviceUnavailable, match=r"openvino:NPU does not compute in f32 .*INFERENCE_PRECISION_HINT of f16"
-    ):
+    def get_property(self, name: str, key: str) -> Any:
+        return {"SUPPORTED_PROPERTIES": {}, "OPTIMIZATION_CAPABILITIES": ["FP16", "INT8", "EXPORT_IMPORT"]}[key]
+
+
+def test_a_device_without_f32_says_so() -> None:
+    with pytest.raises(DeviceUnavailable, match=r"openvino:NPU does not compute in f32 .*PRECISION_HINT of f16"):
         properties(Core(), "NPU", "openvino:NPU", Options())
     asked = Options(in_flight=4, hint="throughput", extra={"INFERENCE_PRECISION_HINT": "f16"})
     assert properties(Core(), "NPU", "openvino:NPU", asked) == {
