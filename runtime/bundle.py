@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,7 +16,9 @@ from pydantic import ValidationError
 from bedside.models import shipped
 
 from .bundle_config import InferenceConfig, read_json
+from .bundle_files import METADATA, Variant, check_external, check_files, check_variants, sha256_of
 from .bundle_schema import (
+    PRECISIONS,
     Accepts,
     BundleMeta,
     ClassSpec,
@@ -27,6 +28,7 @@ from .bundle_schema import (
     InputSpec,
     Metadata,
     NetworkDataFormat,
+    Precision,
     ResultSpec,
     SegmentSpec,
 )
@@ -37,6 +39,8 @@ from .transforms.registry import Transform
 from .validation import first_problem
 
 __all__ = [
+    "INFERENCE",
+    "METADATA",
     "Accepts",
     "Bundle",
     "BundleMeta",
@@ -46,12 +50,16 @@ __all__ = [
     "InfererSpec",
     "InputSpec",
     "NetworkDataFormat",
+    "Precision",
     "ResultSpec",
     "SegmentSpec",
+    "Variant",
+    "bundle_root",
     "load_bundle",
+    "sha256_of",
+    "unpack",
 ]
 
-METADATA = "configs/metadata.json"
 INFERENCE = "configs/inference.json"
 _MODEL = "models/model.onnx"
 _LARGEST = 8_000_000_000
@@ -73,6 +81,8 @@ class Bundle:
     model_path: Path
     sha256: str
     """SHA-256 of the ONNX file."""
+    variants: Mapping[str, Variant]
+    """By precision; ``f32`` is always there."""
     input: TensorInfo
     """The network's input as the ONNX file declares it."""
     output: TensorInfo
@@ -82,8 +92,46 @@ class Bundle:
     inferer: InfererSpec
     plan: Plan
     """The transforms compiled to one way in and one way out."""
+    precision: Precision = "f32"
+    """What ``model_path`` and ``sha256`` are of."""
     _unpacked: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False, compare=False)
     """Keeps a zip's unpacked files for as long as the bundle lives."""
+
+    @property
+    def zipped(self) -> bool:
+        """Whether its files are an unpacked .zip's, which go with it."""
+        return self._unpacked is not None
+
+    def variant(self, precision: str) -> Variant:
+        """The network in one precision: ``f32``, ``f16`` or ``int8``.
+
+        Raises
+        ------
+        BundleError
+            The bundle has none of that precision.
+        """
+        if precision not in PRECISIONS:
+            raise BundleError(f"precision '{precision}' is not known", mend=f"one of {', '.join(PRECISIONS)}")
+        found = self.variants.get(precision)
+        if found is not None and not found.problem:
+            return found
+        calib = "" if precision == "f16" else " --calib STUDIES"
+        problem = found.problem if found else f"it has no {precision} model, only {', '.join(self.variants)}"
+        raise BundleError(
+            f"bundle {self.root.name}: {problem}",
+            mend=f"bedside quantize {self.root.name}{calib} --precision {precision}",
+        )
+
+    def at(self, precision: str) -> Bundle:
+        """This bundle with its network in one precision, so that results name the model that they are of.
+
+        Raises
+        ------
+        BundleError
+            As of :meth:`variant`.
+        """
+        chosen = self.variant(precision)
+        return replace(self, model_path=chosen.path, sha256=chosen.sha256, precision=chosen.precision)
 
 
 def load_bundle(path: Path | str) -> Bundle:
@@ -183,10 +231,10 @@ def _load(root: Path, unpacked: tempfile.TemporaryDirectory[str] | None) -> Bund
     config = InferenceConfig(read_json(root / INFERENCE, INFERENCE))
 
     model_name = _model_name(meta)
-    digests = _check_files(root, meta)
+    digests = check_files(root, meta)
     model_path = root / model_name
     header = read_onnx_header(model_path)
-    _check_external(root, model_path, header, meta)
+    check_external(root, model_path, header, meta)
     rank = 3 if meta.input.kind == "volume" else 2
     tensor_in, tensor_out = _check_tensors(model_name, header, network, rank, meta)
     preprocessing, postprocessing = config.transforms("preprocessing"), config.transforms("postprocessing")
@@ -199,6 +247,10 @@ def _load(root: Path, unpacked: tempfile.TemporaryDirectory[str] | None) -> Bund
         network=network,
         model_path=model_path,
         sha256=digests[model_name],
+        variants={
+            "f32": Variant("f32", model_path, digests[model_name]),
+            **check_variants(root, meta, digests, digests[model_name], tensor_in, tensor_out),
+        },
         input=tensor_in,
         output=tensor_out,
         preprocessing=preprocessing,
@@ -210,56 +262,13 @@ def _load(root: Path, unpacked: tempfile.TemporaryDirectory[str] | None) -> Bund
 
 
 def _model_name(meta: BundleMeta) -> str:
-    models = [name for name in meta.files if name.endswith(".onnx")]
+    others = {spec.model for spec in meta.variants.values()}
+    models = [name for name in meta.files if name.endswith(".onnx") and name not in others]
     if _MODEL in models:
         return _MODEL
     if len(models) != 1:
         raise BundleError(f"{METADATA}: 'bedside.files' must list {_MODEL} with its SHA-256, got {models or 'none'}")
     return models[0]
-
-
-def _check_files(root: Path, meta: BundleMeta) -> dict[str, str]:
-    """Every listed file is there and is the one that was listed."""
-    digests = {}
-    for name, expected in meta.files.items():
-        path = root / name
-        if not path.is_file():
-            raise BundleError(f"file {name} is missing", mend="copy the bundle again")
-        try:
-            digests[name] = sha256_of(path)
-        except OSError as error:
-            raise BundleError(f"file {name} cannot be read: {error.strerror}") from None
-        if digests[name] != expected:
-            raise BundleError(
-                f"file {name} has SHA-256 {digests[name]}, the bundle says {expected}",
-                mend="it was altered: copy the bundle again, or update bedside.files if the change was meant",
-            )
-    for case in meta.golden:
-        for name in (case.study, case.expect):
-            if not (root / name).exists():
-                raise BundleError(f"golden case {name} is missing")
-    return digests
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _check_external(root: Path, model: Path, header: OnnxHeader, meta: BundleMeta) -> None:
-    """Weights kept beside the ONNX file are inside the bundle, listed and complete."""
-    for part in header.external:
-        path = model.parent / part.location
-        if not part.location or not path.resolve().is_relative_to(root.resolve()):
-            raise BundleError(f"{model.name}: external data '{part.location}' lies outside the bundle")
-        if not path.is_file():
-            raise BundleError(f"{model.name}: external data file {part.location} is missing", mend="copy it beside it")
-        if path.stat().st_size < part.offset + (part.length or 0):
-            raise BundleError(f"{model.name}: external data file {part.location} is too short", mend="copy it again")
-        listed = path.resolve().relative_to(root.resolve()).as_posix()
-        if listed not in meta.files:
-            raise BundleError(f"{METADATA}: 'bedside.files' does not list {listed}, which holds the model's weights")
 
 
 def _check_tensors(

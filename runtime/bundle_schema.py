@@ -7,7 +7,7 @@ import re
 import string
 import unicodedata
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -179,6 +179,23 @@ class GoldenCase(_Strict):
     expect: BundlePath
 
 
+Precision = Literal["f32", "f16", "int8"]
+"""Numbers that a network computes with; ``f32`` is the model as it was exported."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+class VariantSpec(_Strict):
+    """The same network in other numbers, made by ``bedside quantize``."""
+
+    model: BundlePath
+    card: BundlePath | None = None
+    """What it was measured to give beside f32, as JSON."""
+    of: Sha256
+    """SHA-256 of the f32 model that it was made from."""
+    reduced_range: bool = False
+    """Its weights have 7 bits, so that no product of theirs saturates on a processor without VNNI."""
+
+
 class BundleMeta(_Strict):
     """The ``bedside`` object."""
 
@@ -188,6 +205,7 @@ class BundleMeta(_Strict):
     accepts: Accepts = Accepts()
     result: ResultSpec
     golden: tuple[GoldenCase, ...] = ()
+    variants: dict[Literal["f16", "int8"], VariantSpec] = {}
     domain: Annotated[str, Field(min_length=1)]
     """One sentence: what input the model was made for."""
 

@@ -55,6 +55,7 @@ def check_bundle(path: Path | str) -> Content:
         "accepts": ", ".join(bundle.meta.accepts.modality) or "any modality",
         "model": bundle.model_path.relative_to(bundle.root).as_posix(),
         "sha256": bundle.sha256,
+        "precisions": [*bundle.variants],
         "input": f"{bundle.input.name} {bundle.input.dtype} {_dims(bundle.input.shape)}",
         "output": f"{bundle.output.name} {bundle.output.dtype} {_dims(bundle.output.shape)}",
         "preprocessing": [step.name for step in bundle.preprocessing],

@@ -21,6 +21,8 @@ from .errors import DeliveryError, DeviceUnavailable, StudyRejected
 from .findings import Findings, find
 from .image import Cine, Frame, Image, Volume
 from .inferer import infer, infer_cine
+from .int8_host import require_exact
+from .quantize.card import precision_notes
 from .report import Provenance, ReportInput, WrittenFile, require_own, require_writable, write_all
 from .report.readable import readable
 from .report.result_json import build
@@ -97,6 +99,7 @@ def run(
     bundle: Bundle | Path | str,
     device: str | Program = DEFAULT_DEVICE,
     *,
+    precision: str | None = None,
     out: Path | str | None = None,
     accept: Collection[str] = (),
     series_uid: str | None = None,
@@ -117,6 +120,9 @@ def run(
     device
         Device string; nothing else runs in its place. Or the bundle's network as a program that is open already, for
         a caller that runs many studies; it is left open.
+    precision
+        ``f32``, or a variant that the bundle has, ``f16`` or ``int8``; a program that is open already must be of it.
+        None is what the bundle was set to by :meth:`Bundle.at`, f32 else.
     out
         Folder for SEG, SR, key images and result.json; None writes nothing.
     accept
@@ -138,9 +144,9 @@ def run(
         The study cannot be read, has no series the bundle accepts, or its geometry is in doubt; or the series has
         several images or cines and none is named.
     BundleError
-        The bundle is incomplete, altered or asks for what this version does not have.
+        The bundle is incomplete, altered, asks for what this version does not have, or has no model of the precision.
     DeviceUnavailable, DeviceFault
-        The device is not there, or failed.
+        The device is not there, computes INT8 wrongly on this host, or failed.
     DeliveryError
         The results could not be written or did not read back.
     """
@@ -152,6 +158,8 @@ def run(
     if not isinstance(bundle, Bundle):
         with clock.stage("bundle"):
             bundle = load_bundle(bundle)
+    if precision is not None:
+        bundle = bundle.at(precision)
     if not isinstance(study, Study):
         with clock.stage("read"):
             study = load_study(study, study_uid=study_uid, progress=progress)
@@ -165,6 +173,8 @@ def run(
     with clock.stage("open"):
         program = device
         if isinstance(program, str):
+            if bundle.precision == "int8":
+                require_exact(program, bundle.variant("int8"))
             program = open_program(bundle.model_path, program, Options(threads=threads, in_flight=2))
     try:
         read = _read_planes(job, instance) if instance is not None else _read_volume(job, verdict)
@@ -351,7 +361,7 @@ def _provenance(program: Program, job: _Job, verdict: geometry.Verdict | None) -
         versions=dict(device.versions),
         verdict=None if verdict is None else verdict.to_json(),
         selection={job.series.uid: "taken", **selection.reasons},
-        notes=(*study.notes, *selection.notes, *gate),
+        notes=(*study.notes, *selection.notes, *gate, *precision_notes(job.bundle)),
         input_files=len(job.series.instances),
         skipped=tuple((skipped.name, skipped.reason) for skipped in study.skipped),
     )

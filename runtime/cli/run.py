@@ -27,6 +27,9 @@ def run(
         str, typer.Option("-o", "--out", metavar="FOLDER", help="Folder for the results; made if it is not there.")
     ],
     device: Annotated[str, typer.Option("--device", help="Which device; see `bedside devices`.")] = "openvino:CPU",
+    precision: Annotated[
+        str, typer.Option("--precision", help="f32, or what `bedside quantize` made: f16, int8.")
+    ] = "f32",
     accept: AcceptOption = "",
     series: Annotated[str | None, typer.Option("--series", metavar="UID", help="Take this series.")] = None,
     study_uid: StudyOption = None,
@@ -47,6 +50,7 @@ def run(
                 study,
                 bundle,
                 device,
+                precision=precision,
                 out=out,
                 accept=accepted,
                 series_uid=series,

@@ -43,6 +43,7 @@ def build(data: ReportInput, files: list[WrittenFile]) -> dict[str, Any]:
             "name": bundle.name,
             "version": bundle.version,
             "sha256": bundle.sha256,
+            "precision": bundle.precision,
             "domain": bundle.meta.domain,
         },
         "kind": findings.kind,

@@ -53,6 +53,7 @@ class Facts:
     name: str = "phantom-nodule"
     version: str = "1.2.0"
     sha256: str = "ab" * 32
+    precision: str = "f32"
 
 
 def bundle(result: dict[str, Any]) -> Any:
