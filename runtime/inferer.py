@@ -24,6 +24,7 @@ from .bundle_schema import InfererSpec
 from .errors import BundleError, DeviceFault
 from .memory import require_memory
 from .sliding_window import Blender, Cutter, Float, Importance, Windows, by, importance, lift, roi_of, slab_bytes
+from .threads import beside
 from .transforms.online import OnlineRule, PlaneSink, discretise
 
 __all__ = ["Inferred", "OnlineRule", "infer", "infer_cine"]
@@ -95,7 +96,7 @@ def infer(
     network.check(array)
     if spec.kind == "simple":
         return _whole(network, array, online, sink, progress, threads)
-    return _sliding(network, array, spec, online, sink, progress, threads)
+    return _sliding(network, array, spec, online, sink, progress, beside(program, threads))
 
 
 def infer_cine(
@@ -129,6 +130,7 @@ def infer_cine(
             yield finished(infer(program, frame, spec, online=online, output=output, threads=threads))
         return
     waiting: deque[tuple[Pending, Array]] = deque()
+    threads = beside(program, threads) if total != 1 else threads
     for frame in frames:
         network.check(frame)
         batch = network.whole(frame)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from .select import Selection, select_series
 from .stopwatch import Progress, Stopwatch
 from .study import Series, Study, load_study, read_cine, read_image, read_volume
 from .study.instance import Instance
+from .threads import beside, set_once
 
 DEFAULT_DEVICE = "openvino:CPU"
 _PLANAR = frozenset({"image", "cine"})
@@ -150,6 +151,7 @@ def run(
     DeliveryError
         The results could not be written or did not read back.
     """
+    set_once()
     clock = Stopwatch(progress)
     if out == "":
         raise DeliveryError("the path of the folder for the results is empty", mend="name a folder with -o")
@@ -175,7 +177,9 @@ def run(
         if isinstance(program, str):
             if bundle.precision == "int8":
                 require_exact(program, bundle.variant("int8"))
-            program = open_program(bundle.model_path, program, Options(threads=threads, in_flight=2))
+            several = bundle.inferer.kind == "sliding" or (instance is not None and instance.frames > 1)
+            hint: Literal["latency", "throughput"] = "throughput" if several else "latency"
+            program = open_program(bundle.model_path, program, Options(threads=threads, in_flight=2, hint=hint))
     try:
         read = _read_planes(job, instance) if instance is not None else _read_volume(job, verdict)
         output = _infer(program, job, read.source)
@@ -286,7 +290,8 @@ def _infer_volume(program: Program, job: _Job, volume: Volume) -> Array:
     with clock.stage("prepare"):
         prepared = bundle.plan.prepare(volume, threads=job.threads, progress=job.progress)
     with clock.stage("infer"):
-        way = bundle.plan.way_back(prepared, threads=job.threads)
+        left = beside(program, job.threads) if bundle.inferer.kind == "sliding" else job.threads
+        way = bundle.plan.way_back(prepared, threads=left)
         inferred = infer(
             program,
             prepared.array,
@@ -310,13 +315,14 @@ def _infer_planes(program: Program, job: _Job, source: Image | Cine) -> Array:
     """Labels [y, x] or [t, y, x] on the grid of ``source``, or probabilities [frames, classes]."""
     bundle, clock = job.bundle, job.clock
     count = len(source.pixels) if isinstance(source, Cine) else 1
+    left = beside(program, job.threads) if count > 1 else job.threads
     waiting = []
 
     def frames() -> Iterator[Array]:
         for index in range(count):
             with clock.stage("prepare"):
                 frame = index if isinstance(source, Cine) else None
-                waiting.append(bundle.plan.prepare(source, frame=frame, threads=job.threads))
+                waiting.append(bundle.plan.prepare(source, frame=frame, threads=left))
             yield waiting[-1].array
 
     outputs = []
@@ -333,7 +339,7 @@ def _infer_planes(program: Program, job: _Job, source: Image | Cine) -> Array:
     with clock.stage("infer"):
         for inferred in results:
             with clock.stage("finish"):
-                outputs.append(_finish(bundle, inferred.labels, inferred.logits, waiting.pop(0), job.threads))
+                outputs.append(_finish(bundle, inferred.labels, inferred.logits, waiting.pop(0), left))
     if bundle.meta.result.kind == "classification":
         return np.concatenate(outputs)
     return np.stack(outputs) if isinstance(source, Cine) else outputs[0]

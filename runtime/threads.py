@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bedside.backends.contract import Program
 from bedside.kernels import set_thread_budget, thread_budget
 
 from .errors import BedsideError
@@ -70,12 +71,14 @@ def find(proc: Path = Path("/proc/self")) -> Budget:
     return Budget(min(bounds), cores, quota, wanted)
 
 
-def beside(network: int, threads: int = 0) -> int:
-    """Threads for kernels that run while ``network`` threads compute, of a budget of ``threads``; at least one.
+def beside(program: Program, threads: int = 0) -> int:
+    """Threads for what runs while one inference of a program is computed, of a budget of ``threads``; at least one.
 
-    0 is the process's budget.
+    A program says in ``host_threads`` how many of the host's threads an inference keeps busy; one on a device of its
+    own, or that does not say, leaves all of them. 0 is the process's budget.
     """
-    return max(1, (threads or thread_budget()) - network)
+    busy: int = getattr(program, "host_threads", 0)
+    return max(1, (threads or thread_budget()) - busy)
 
 
 def cpu_quota(proc: Path = Path("/proc/self")) -> float | None:
