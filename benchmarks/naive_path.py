@@ -20,7 +20,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
-from bedside.runtime.bundle import Bundle
+from bedside.runtime.bundle.load import Bundle
 from bedside.runtime.stopwatch import Stopwatch
 
 from .no_network import Above

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bedside.backends.contract import Array, Device, Tensors, TensorSpec
-from bedside.runtime.bundle import Bundle
+from bedside.runtime.bundle.load import Bundle
 
 STEEPNESS = 20.0
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from bedside.phantoms import chest_ct, write_chest_ct
 from bedside.runtime import geometry
-from bedside.runtime.bundle import INFERENCE, Bundle, load_bundle
+from bedside.runtime.bundle.load import INFERENCE, Bundle, load_bundle
 from bedside.runtime.findings import Findings, find
 from bedside.runtime.inferer import infer
 from bedside.runtime.pipeline import run

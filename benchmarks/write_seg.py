@@ -28,7 +28,7 @@ from pydicom.uid import CTImageStorage
 from bedside.kernels import pack_bits
 from bedside.phantoms.ct_chest import ChestPhantom
 from bedside.phantoms.write_dicom import write_chest_ct
-from bedside.runtime.bundle_schema import ResultSpec
+from bedside.runtime.bundle.schema import ResultSpec
 from bedside.runtime.findings import find
 from bedside.runtime.image import Frame, Volume
 from bedside.runtime.report import Provenance, ReportInput, seg, seg_check

@@ -15,7 +15,7 @@ from typing import Any
 
 from bedside.backends.contract import Device
 
-from .bundle import INFERENCE, Bundle, sha256_of
+from .bundle.load import INFERENCE, Bundle, sha256_of
 from .host import fingerprint
 
 F32 = "f32"

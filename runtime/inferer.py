@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bedside import kernels
 from bedside.backends.contract import Array, Pending, Program, TensorSpec
 
-from .bundle_schema import InfererSpec
+from .bundle.schema import InfererSpec
 from .errors import BundleError, DeviceFault
 from .memory import require_memory
 from .sliding_window import Blender, Cutter, Float, Importance, Windows, by, importance, lift, roi_of, slab_bytes

@@ -16,7 +16,7 @@ import numpy as np
 
 from bedside.backends.contract import Options
 
-from .bundle import Variant
+from .bundle.load import Variant
 from .devices import open_program
 from .errors import DeviceUnavailable
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import geometry
-from .bundle import Bundle, load_bundle
+from .bundle.load import Bundle, load_bundle
 from .pipeline import kinds
 from .select import Selection, weigh_series
 from .study import Series, Study, load_study

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from bedside.backends.contract import Array, Options, Program
 
 from . import geometry
-from .bundle import Bundle, load_bundle
+from .bundle.load import Bundle, load_bundle
 from .devices import open_program
 from .errors import DeliveryError, DeviceUnavailable, StudyRejected
 from .findings import Findings, find

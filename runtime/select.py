@@ -13,7 +13,7 @@ from .errors import StudyRejected
 from .geometry import orientation_name
 
 if TYPE_CHECKING:
-    from .bundle_schema import Accepts
+    from .bundle.schema import Accepts
     from .image import Frame
     from .study import Series, Study
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bedside.backends.contract import Array, Device, Tensors, TensorSpec
 from bedside.kernels import accumulate, argmax, sigmoid, softmax
-from bedside.runtime.bundle_schema import InfererSpec
+from bedside.runtime.bundle.schema import InfererSpec
 from bedside.runtime.inferer import infer
 from bedside.runtime.sliding_window import importance
 from bedside.runtime.transforms.online import OnlineRule, discretise

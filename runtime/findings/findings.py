@@ -33,8 +33,8 @@ from .components import MAX_LESIONS, Choice, Rule, choose
 from .measure import Box, Grid, grid_of, pixels_of
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle
-    from ..bundle_schema import ClassSpec, Code, SegmentSpec
+    from ..bundle.load import Bundle
+    from ..bundle.schema import ClassSpec, Code, SegmentSpec
 
 Labels = NDArray[np.uint8]
 

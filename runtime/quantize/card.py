@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BundleError
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle, Variant
+    from ..bundle.load import Bundle, Variant
 
 SCHEMA = 1
 

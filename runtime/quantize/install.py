@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..bundle import METADATA, Bundle, sha256_of
-from ..bundle_config import read_json
+from ..bundle.config import read_json
+from ..bundle.load import METADATA, Bundle, sha256_of
 from ..errors import BundleError, DeliveryError
 
 _MODELS = "models"

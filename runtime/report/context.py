@@ -17,8 +17,8 @@ from ..study.source_images import MANUFACTURER as MANUFACTURER
 from ..uids import content_uid
 
 if TYPE_CHECKING:
-    from ..bundle import Bundle
-    from ..bundle_schema import Code
+    from ..bundle.load import Bundle
+    from ..bundle.schema import Code
     from ..findings import Findings
 
 IMPLEMENTATION_UID = content_uid("implementation class", "bedside")

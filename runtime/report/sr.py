@@ -35,7 +35,7 @@ from .seg import Segmentation
 from .text import finding_text
 
 if TYPE_CHECKING:
-    from ..bundle_schema import Code, SegmentSpec
+    from ..bundle.schema import Code, SegmentSpec
 
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
 SERIES_NUMBER = 9002

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..image import Cine, Image
 
 if TYPE_CHECKING:
-    from ..bundle_schema import SegmentSpec
+    from ..bundle.schema import SegmentSpec
     from ..findings import Findings, Lesion
     from .context import ReportInput
 

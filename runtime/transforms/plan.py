@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
-from ..bundle_schema import BundleMeta, InputSpec, NetworkDataFormat
+from ..bundle.schema import BundleMeta, InputSpec, NetworkDataFormat
 from ..errors import BundleError, StudyRejected
 from ..image import Cine, Image, UltrasoundRegion, VoiLut, Volume, Window
 from ..voi import choose

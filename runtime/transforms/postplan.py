@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
-from ..bundle_schema import BundleMeta, NetworkDataFormat
+from ..bundle.schema import BundleMeta, NetworkDataFormat
 from ..errors import BundleError
 from .intensity import EnsureTyped
 from .morphology import Morphology

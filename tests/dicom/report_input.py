@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from bedside.runtime.bundle_schema import BundleMeta
+from bedside.runtime.bundle.schema import BundleMeta
 from bedside.runtime.findings import find
 from bedside.runtime.image import Cine, Image, Volume
 from bedside.runtime.report import Provenance, ReportInput

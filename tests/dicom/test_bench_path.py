@@ -13,7 +13,7 @@ from bedside.benchmarks import whole_path
 from bedside.benchmarks.naive_path import Answer, Measured
 from bedside.benchmarks.no_network import Above
 from bedside.phantoms import chest_ct, write_chest_ct
-from bedside.runtime.bundle import load_bundle
+from bedside.runtime.bundle.load import load_bundle
 from bedside.runtime.cli import app
 from bedside.runtime.pipeline import run
 from bedside.runtime.stopwatch import Stopwatch

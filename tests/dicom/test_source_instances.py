@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from typer.testing import CliRunner
 
 from bedside.runtime import StudyRejected, load_bundle, run
-from bedside.runtime.bundle import Bundle
+from bedside.runtime.bundle.load import Bundle
 from bedside.runtime.cli import app
 from bedside.runtime.report.context import file_meta
 from tests.dicom import make_planar

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from bedside import kernels
 from bedside.phantoms import chest_ct, write_chest_ct
 from bedside.runtime import Result, StudyRejected, load_bundle, load_study, pipeline, run
-from bedside.runtime.bundle import Bundle
+from bedside.runtime.bundle.load import Bundle
 from bedside.runtime.cli import app
 from bedside.runtime.report import seg
 from tests.dicom.make_bundles import make_bright

@@ -17,8 +17,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from bedside.runtime import bundle
-from bedside.runtime.bundle import load_bundle
+from bedside.runtime.bundle import load
+from bedside.runtime.bundle.load import load_bundle
 from bedside.runtime.errors import BundleError
 from bedside.runtime.image import Volume
 from bedside.runtime.onnx_header import read_onnx_header
@@ -87,11 +87,11 @@ def test_zip_cannot_write_outside(tmp_path: Path) -> None:
 def test_a_zip_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("configs/metadata.json", b" " * 2_000_000)
-    monkeypatch.setattr(bundle, "_LARGEST", 1_000_000)
+    monkeypatch.setattr(load, "_LARGEST", 1_000_000)
     refuse(tmp_path / "b.zip", "b.zip would unpack to 0.0 GB, more than a bundle may have")
     monkeypatch.undo()
     refuse(tmp_path / "b.zip", "not valid JSON")
-    monkeypatch.setattr(bundle.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr(load.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     refuse(tmp_path / "b.zip", "more than is free for temporary files")
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from bedside.runtime.bundle_schema import ResultSpec
+from bedside.runtime.bundle.schema import ResultSpec
 from bedside.runtime.errors import BundleError, DeviceFault
 from bedside.runtime.findings import MAX_LESIONS, find
 from bedside.runtime.image import Cine, Frame, Image, UltrasoundRegion, Volume

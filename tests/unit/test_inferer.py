@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bedside.backends.contract import DeviceFault, Options
 from bedside.runtime import inferer, memory
-from bedside.runtime.bundle_schema import InfererSpec
+from bedside.runtime.bundle.schema import InfererSpec
 from bedside.runtime.devices import open_program
 from bedside.runtime.errors import BundleError, StudyRejected
 from bedside.runtime.inferer import OnlineRule, infer, infer_cine

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
-from bedside.runtime.bundle_schema import InfererSpec
+from bedside.runtime.bundle.schema import InfererSpec
 from bedside.runtime.devices import open_program
 from bedside.runtime.inferer import OnlineRule, infer
 
@@ -48,7 +48,7 @@ print(result.windows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 INTERPOLATED = """
 import resource, sys
 import numpy as np
-from bedside.runtime.bundle import load_bundle
+from bedside.runtime.bundle.load import load_bundle
 from bedside.runtime.devices import open_program
 from bedside.runtime.image import Volume
 from bedside.runtime.inferer import infer

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedside.runtime.body_parts import body_part_matches, regions
-from bedside.runtime.bundle_schema import Accepts
+from bedside.runtime.bundle.schema import Accepts
 from bedside.runtime.errors import StudyRejected
 from bedside.runtime.select import NoSeries, Selection, select_series, weigh_series
 from bedside.runtime.study import Series, Skipped, Study

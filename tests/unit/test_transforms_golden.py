@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bedside.runtime.bundle_schema import Metadata
+from bedside.runtime.bundle.schema import Metadata
 from bedside.runtime.image import Frame, Image, Volume
 from bedside.runtime.transforms import plan
 from bedside.runtime.transforms.intensity import Intensity

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from bedside.runtime import memory
-from bedside.runtime.bundle_schema import Metadata
+from bedside.runtime.bundle.schema import Metadata
 from bedside.runtime.errors import BundleError, StudyRejected
 from bedside.runtime.image import Cine, Frame, Image, UltrasoundRegion, Volume, Window
 from bedside.runtime.transforms import state, way_back

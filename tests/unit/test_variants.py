@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bedside.runtime import BundleError, load_bundle
-from bedside.runtime.bundle import sha256_of
+from bedside.runtime.bundle.load import sha256_of
 from bedside.runtime.quantize import install as installing
 from bedside.runtime.quantize.card import precision_notes
 from bedside.runtime.quantize.install import install, writable_copy

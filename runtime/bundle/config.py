@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from .bundle_schema import InfererSpec
-from .errors import BundleError
-from .transforms import registry
-from .transforms.registry import Section, Transform
-from .validation import first_problem
+from ..errors import BundleError
+from ..transforms import registry
+from ..transforms.registry import Section, Transform
+from ..validation import first_problem
+from .schema import InfererSpec
 
 FILE = "configs/inference.json"
 

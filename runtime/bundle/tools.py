@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 from bedside.backends.contract import DeviceFault
 
-from .bundle import INFERENCE, METADATA, bundle_root, load_bundle, sha256_of, unpack
-from .bundle_config import InferenceConfig, read_json
-from .devices import open_program
-from .errors import BundleError, DeliveryError
-from .onnx_header import OnnxHeader, read_onnx_header
-from .transforms import registry
-from .transforms.registry import Section
+from ..devices import open_program
+from ..errors import BundleError, DeliveryError
+from ..onnx_header import OnnxHeader, read_onnx_header
+from ..transforms import registry
+from ..transforms.registry import Section
+from .config import InferenceConfig, read_json
+from .load import INFERENCE, METADATA, bundle_root, load_bundle, sha256_of, unpack
 
 MODEL = "models/model.onnx"
 CHECK_DEVICE = "openvino:CPU"

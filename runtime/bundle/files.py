@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .bundle_schema import BundleMeta, Precision
-from .errors import BundleError
-from .onnx_header import OnnxHeader, TensorInfo, read_onnx_header
+from ..errors import BundleError
+from ..onnx_header import OnnxHeader, TensorInfo, read_onnx_header
+from .schema import BundleMeta, Precision
 
 METADATA = "configs/metadata.json"
 

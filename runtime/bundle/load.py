@@ -15,9 +15,14 @@ from pydantic import ValidationError
 
 from bedside.models import shipped
 
-from .bundle_config import InferenceConfig, read_json
-from .bundle_files import METADATA, Variant, check_external, check_files, check_variants, sha256_of
-from .bundle_schema import (
+from ..errors import BundleError
+from ..onnx_header import OnnxHeader, TensorInfo, read_onnx_header
+from ..transforms.plan import Plan, compile_plan
+from ..transforms.registry import Transform
+from ..validation import first_problem
+from .config import InferenceConfig, read_json
+from .files import METADATA, Variant, check_external, check_files, check_variants, sha256_of
+from .schema import (
     PRECISIONS,
     Accepts,
     BundleMeta,
@@ -32,11 +37,6 @@ from .bundle_schema import (
     ResultSpec,
     SegmentSpec,
 )
-from .errors import BundleError
-from .onnx_header import OnnxHeader, TensorInfo, read_onnx_header
-from .transforms.plan import Plan, compile_plan
-from .transforms.registry import Transform
-from .validation import first_problem
 
 __all__ = [
     "INFERENCE",
