@@ -3,8 +3,9 @@
 from contextlib import suppress
 
 from . import threads
+from .bundle.check import check_bundle
 from .bundle.load import Bundle, load_bundle
-from .bundle.tools import check_bundle, import_bundle, new_bundle
+from .bundle.make import import_bundle, new_bundle
 from .devices import list_devices
 from .doctor import examine
 from .errors import (

@@ -73,6 +73,11 @@ class _Malformed(Exception):
     pass
 
 
+def shape_text(shape: tuple[int | None, ...] | None) -> str:
+    """A tensor's shape in words, for messages."""
+    return "of unknown shape" if shape is None else " x ".join("?" if size is None else str(size) for size in shape)
+
+
 def read_onnx_header(path: Path) -> OnnxHeader:
     """Read the header of an ONNX file.
 

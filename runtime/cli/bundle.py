@@ -18,7 +18,7 @@ app.add_typer(bundle_app, name="bundle")
 @bundle_app.command("check")
 def bundle_check(bundle: BundleArgument, json_file: JsonOption = None) -> None:
     """Check a bundle: schema, transforms, files and their SHA-256, and that the model can be read."""
-    from ..bundle.tools import check_bundle
+    from ..bundle.check import check_bundle
 
     with one_line_errors(json_file):
         report = check_bundle(bundle)
@@ -36,7 +36,7 @@ def bundle_new(
     json_file: JsonOption = None,
 ) -> None:
     """Make a bundle around an ONNX model, with everything that the model file says filled in."""
-    from ..bundle.tools import new_bundle
+    from ..bundle.make import new_bundle
 
     with one_line_errors(json_file):
         report = new_bundle(model, out, kind=kind, modality=modality)
@@ -52,7 +52,7 @@ def bundle_import(
     json_file: JsonOption = None,
 ) -> None:
     """Turn a MONAI bundle into a bedside bundle and say what must still be filled in."""
-    from ..bundle.tools import import_bundle
+    from ..bundle.make import import_bundle
 
     with one_line_errors(json_file):
         report = import_bundle(source, out)

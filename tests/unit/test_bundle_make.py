@@ -12,9 +12,10 @@ from typing import Any
 import onnx
 import pytest
 
-from bedside.runtime.bundle import tools
+from bedside.runtime.bundle import make
+from bedside.runtime.bundle.check import check_bundle
 from bedside.runtime.bundle.load import load_bundle
-from bedside.runtime.bundle.tools import check_bundle, import_bundle, new_bundle
+from bedside.runtime.bundle.make import import_bundle, new_bundle
 from bedside.runtime.errors import BundleError, DeliveryError
 from bedside.runtime.onnx_header import read_onnx_header
 
@@ -129,7 +130,7 @@ def test_new_refuses(tmp_path: Path) -> None:
         patch.setattr(Path, "open", unreadable)  # the superuser may read everything
         with pytest.raises(BundleError, match=r"net.onnx cannot be read: Permission denied"):
             new_bundle(tmp_path / "net.onnx", tmp_path / "b")
-        patch.setattr(tools, "read_onnx_header", lambda _: header)
+        patch.setattr(make, "read_onnx_header", lambda _: header)
         with pytest.raises(BundleError, match=r"net.onnx cannot be read: Permission denied"):
             new_bundle(tmp_path / "net.onnx", tmp_path / "b")
     (tmp_path / "full/file").touch()

@@ -1,8 +1,4 @@
-"""Making and checking bundles: what ``bedside bundle check``, ``new`` and ``import`` do.
-
-A bundle made here is complete except for what only its maker knows; those places are empty, are listed in the report
-under ``fill_in``, and :func:`bedside.runtime.load_bundle` refuses the bundle until they are filled.
-"""
+"""A bundle in the making: its configs, from a model file alone or from a MONAI bundle's, and how it is written."""
 
 from __future__ import annotations
 
@@ -14,130 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bedside.backends.contract import DeviceFault
-
-from ..devices import open_program
 from ..errors import BundleError, DeliveryError
-from ..onnx_header import OnnxHeader, read_onnx_header
+from ..onnx_header import OnnxHeader, shape_text
 from ..transforms import registry
 from ..transforms.registry import Section
-from .config import InferenceConfig, read_json
-from .load import INFERENCE, METADATA, bundle_root, load_bundle, sha256_of, unpack
+from .config import InferenceConfig
+from .load import INFERENCE, METADATA, sha256_of
 
 MODEL = "models/model.onnx"
-CHECK_DEVICE = "openvino:CPU"
 
 _TISSUE = {"value": "85756007", "scheme": "SCT", "meaning": "Tissue"}
 _EMPTY_CODE = {"value": "", "scheme": "SCT", "meaning": ""}
 _SECTIONS: tuple[Section, Section] = ("preprocessing", "postprocessing")
 
 Content = dict[str, Any]
-
-
-def check_bundle(path: Path | str) -> Content:
-    """Load a bundle, load its model on the CPU, and say what it is.
-
-    Raises
-    ------
-    BundleError
-        What :func:`bedside.runtime.load_bundle` refuses, or a model that OpenVINO cannot load.
-    """
-    bundle = load_bundle(path)
-    try:
-        open_program(bundle.model_path, CHECK_DEVICE).close()
-    except DeviceFault as error:
-        raise BundleError(f"bundle {bundle.name}: {error.message}", mend=error.mend) from error
-    rule = bundle.plan.online
-    return {
-        "name": bundle.name,
-        "version": bundle.version,
-        "kind": f"{bundle.meta.result.kind} of {bundle.meta.input.kind}",
-        "accepts": ", ".join(bundle.meta.accepts.modality) or "any modality",
-        "model": bundle.model_path.relative_to(bundle.root).as_posix(),
-        "sha256": bundle.sha256,
-        "precisions": [*bundle.variants],
-        "input": f"{bundle.input.name} {bundle.input.dtype} {_dims(bundle.input.shape)}",
-        "output": f"{bundle.output.name} {bundle.output.dtype} {_dims(bundle.output.shape)}",
-        "preprocessing": [step.name for step in bundle.preprocessing],
-        "inferer": bundle.inferer.kind,
-        "postprocessing": [step.name for step in bundle.postprocessing],
-        "labels_while_running": rule.kind if rule else "no",
-        "files": len(bundle.meta.files),
-        "golden_cases": len(bundle.meta.golden),
-        "domain": bundle.meta.domain,
-    }
-
-
-def new_bundle(
-    model: Path | str,
-    out: Path | str,
-    *,
-    kind: str = "segmentation",
-    modality: str = "CT",
-) -> Content:
-    """Make a bundle around an ONNX model; returns ``bundle``, ``files`` and ``fill_in``.
-
-    Raises
-    ------
-    BundleError
-        The model is not a complete ONNX file, has several inputs, or ``kind`` is not a result kind.
-    DeliveryError
-        ``out`` exists and is not empty, or cannot be written.
-    """
-    model, out = Path(model), Path(out)
-    if kind not in ("segmentation", "classification"):
-        raise BundleError(f"kind '{kind}' is not known", mend="segmentation or classification")
-    if not model.is_file():
-        raise BundleError(f"model {model} does not exist")
-    draft = _Draft(read_onnx_header(model), model, "classification" if kind == "classification" else "segmentation")
-    draft.configure(modality)
-    return draft.write(out, model.stem)
-
-
-def import_bundle(source: Path | str, out: Path | str) -> Content:
-    """Make a bundle from a MONAI bundle with an ONNX model; returns ``bundle``, ``files``, ``dropped``, ``fill_in``.
-
-    The transforms, the inferer and the metadata are kept with references followed; steps that only save or free data
-    are dropped. What is not supported is kept as it stands and listed.
-
-    Raises
-    ------
-    BundleError
-        The source is no MONAI bundle, or has no ONNX model.
-    DeliveryError
-        ``out`` exists and is not empty, or cannot be written.
-    """
-    source, out = Path(source), Path(out)
-    if source.is_file():
-        with unpack(source) as folder:
-            return _import(bundle_root(Path(folder)), source.stem, out)
-    if not source.is_dir():
-        raise BundleError(f"MONAI bundle {source} does not exist")
-    return _import(bundle_root(source), source.name, out)
-
-
-def _import(root: Path, name: str, out: Path) -> Content:
-    metadata = read_json(root / METADATA, METADATA)
-    if not (root / INFERENCE).exists():
-        yaml = next((root / "configs").glob("inference.y*ml"), None)
-        raise BundleError(
-            f"{INFERENCE} is missing", mend=f"convert {yaml.name} to JSON" if yaml else "is this a MONAI bundle?"
-        )
-    config = InferenceConfig(read_json(root / INFERENCE, INFERENCE))
-    models = [root / MODEL] if (root / MODEL).is_file() else sorted(root.glob("models/*.onnx"))
-    if len(models) != 1:
-        raise BundleError(
-            f"{name} has {len(models)} ONNX models in models/",
-            mend="export one: python -m monai.bundle onnx_export --filepath models/model.onnx ...",
-        )
-    header = read_onnx_header(models[0])
-    draft = _Draft(header, models[0], "classification" if _output_rank(header) == 2 else "segmentation")
-    draft.adopt(metadata, config)
-    for extra in ("LICENSE", "docs/README.md"):
-        if (root / extra).is_file():
-            draft.extras[root / extra] = "card.md" if extra.endswith(".md") else extra
-    return draft.write(out, str(metadata.get("name") or name))
-
 
 _INPUT_DTYPES = ("float32", "float16", "uint8", "int8", "int16", "int32")
 """What CastToTyped can give a network."""
@@ -146,7 +32,7 @@ _RANGES = {"uint8": (0.0, 255.0), "int8": (-128.0, 127.0)}
 
 
 @dataclass
-class _Draft:
+class Draft:
     """A bundle in the making."""
 
     header: OnnxHeader
@@ -165,7 +51,7 @@ class _Draft:
         if shape is None or len(shape) not in (4, 5):
             raise BundleError(
                 f"{self.model.name}: input '{self.header.inputs[0].name}' must have 4 or 5 dimensions, batch and "
-                f"channel included, got {_dims(shape)}"
+                f"channel included, got {shape_text(shape)}"
             )
         if self.header.inputs[0].dtype not in _INPUT_DTYPES:
             raise BundleError(
@@ -396,12 +282,3 @@ def _only(tensors: Any, otherwise: str) -> tuple[str, Content]:
         name, content = next(iter(tensors.items()))
         return str(name), dict(content) if isinstance(content, dict) else {}
     return otherwise, {}
-
-
-def _output_rank(header: OnnxHeader) -> int:
-    shape = header.outputs[0].shape
-    return len(shape) if shape is not None else 0
-
-
-def _dims(shape: tuple[int | None, ...] | None) -> str:
-    return "of unknown shape" if shape is None else " x ".join("?" if size is None else str(size) for size in shape)
