@@ -28,14 +28,13 @@ from pydicom.dataset import Dataset
 
 from ..errors import DeliveryError
 from ..quiet import lenient
+from ..stopwatch import Progress
 from ..study.header import printable
 from . import key_image, result_json, seg, seg_check, sr
 from .context import Provenance, ReportInput, study_uid_of
 from .folder import JSON_NAME, SEG_NAME, SR_NAME, Origin, earlier_files
 
 __all__ = ["Provenance", "ReportInput", "WrittenFile", "require_own", "require_writable", "write_all"]
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import StudyRejected
 from ..image import Frame, UltrasoundRegion
+from ..stopwatch import Progress
 from . import text
 from .files import find_files
 from .header import EMPTY_FILE, Header, HeaderError, file_name, printable, read_dataset, read_header, shown
@@ -17,8 +18,6 @@ from .patient import require_one_patient
 from .regions import ultrasound_regions
 from .series import LISTED, Series, Skipped, Study
 from .source_images import ends_before_series, why_no_image
-
-Progress = Callable[[str, int, int], None]
 
 SLICED = ("CT", "MR", "PT")
 """Modalities whose frames are slices even where positions are missing: the geometry gate says what is missing."""

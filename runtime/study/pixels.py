@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from ..errors import StudyRejected
 from ..image import Cine, Frame, Image, VoiLut, Volume, Window
 from ..memory import require_memory
+from ..stopwatch import Progress
 from . import luts
 from .decoding import Source, frame_dtype, is_direct
 from .functional_groups import read_window
 from .header import HeaderError, read_dataset, shown
 from .instance import Instance
-from .reading import Progress, decode_all, read_direct
+from .reading import decode_all, read_direct
 from .series import Series
 
 PHYSICAL = ("CT", "PT", "NM")
