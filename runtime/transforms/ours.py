@@ -12,9 +12,9 @@ from bedside import kernels
 from ..errors import StudyRejected
 from ..image import UltrasoundRegion, VoiLut, Window
 from ..voi import linear, voi
+from .crop_pad import Padding
 from .intensity import Intensity
 from .registry import register
-from .spatial import Padding
 from .state import KERNEL_DTYPES, State, allocate, as_3d
 
 
