@@ -18,6 +18,7 @@ def rescale(
     offset: float = 0.0,
     quant_scale: float = 1.0,
     zero_point: int = 0,
+    truncate: bool = False,
     padding: float | None = None,
     padding_out: float = 0.0,
     threads: int = 0,

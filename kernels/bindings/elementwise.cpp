@@ -36,19 +36,23 @@ Pixels four_axes(const Argument& a, DType type, Pointer data) {
 }
 
 void rescale(py::object src_, py::object out_, py::object slope_, py::object intercept_, double low, double high,
-             double scale, double offset, double quant_scale, long long zero_point, std::optional<double> padding,
-             double padding_out, int threads) {
+             double scale, double offset, double quant_scale, long long zero_point, bool truncate,
+             std::optional<double> padding, double padding_out, int threads) {
   const Argument src("src", src_), out("out", out_);
   check_dimensions(src, 3, "[z, y, x]");
   const cpu::ConstArray3 from = input(src, check_dtype(src, kStored));
-  const DType type = check_dtype(out, kNetworkInput);
+  const DType type = check_dtype(out, truncate ? kIntegers : kNetworkInput);
   check_shape(out, {from.shape[0], from.shape[1], from.shape[2]});
   const cpu::Array3 to = output(out, type);
   if (!same_view(src.array, out.array) || type != DType::f32) check_apart(out, src);
   const NumberOrEach slope("slope", slope_, from.shape[0], &out),
       intercept("intercept", intercept_, from.shape[0], &out);
   const Rescale map = check_map(1.0, 0.0, low, high, scale, offset);
-  const Quantization quantization = check_quantization(type, quant_scale, zero_point);
+  Quantization quantization = check_quantization(type, quant_scale, zero_point);
+  if (truncate && (quant_scale != 1 || zero_point != 0)) {
+    throw py::value_error("'truncate' excludes 'quant_scale' and 'zero_point'");
+  }
+  quantization.truncates = truncate;
   if (padding) check_not_nan("padding", *padding);
   check_threads(threads);
   const cpu::PaddingValue special{padding.value_or(0), static_cast<float>(padding_out)};
@@ -238,8 +242,8 @@ void bind_elementwise(py::module_& m) {
 
   m.def("rescale", &rescale, py::arg("src"), py::arg("out"), py::kw_only(), py::arg("slope"), py::arg("intercept"),
         py::arg("low") = -infinity, py::arg("high") = infinity, py::arg("scale") = 1.0, py::arg("offset") = 0.0,
-        py::arg("quant_scale") = 1.0, py::arg("zero_point") = 0, py::arg("padding") = py::none(),
-        py::arg("padding_out") = 0.0, py::arg("threads") = 0,
+        py::arg("quant_scale") = 1.0, py::arg("zero_point") = 0, py::arg("truncate") = false,
+        py::arg("padding") = py::none(), py::arg("padding_out") = 0.0, py::arg("threads") = 0,
         R"(Stored values to network input: ``out = clip(src * slope + intercept, low, high) * scale + offset``.
 
 The arithmetic is float32, in that order, the same to the last bit on every CPU and with every thread count.
@@ -248,16 +252,19 @@ MONOCHROME1 is inverted by a negative ``scale``.
 
 An out of float16 is rounded half to even, what exceeds its range is infinite. One of integers is quantised as ONNX
 QuantizeLinear does: ``saturate(round_half_even(v / quant_scale) + zero_point)``. A NaN stays a NaN, or becomes
-``zero_point``.
+``zero_point``. With ``truncate`` integers are cut towards zero instead, as numpy's ``astype`` does, and saturate; a NaN
+becomes 0.
 
 Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
-out : float32, float16, uint8, int8, uint16 or int16 of src's shape, any strides; may be src itself if both are float32
+out : float32, float16, uint8, int8, uint16 or int16 (with ``truncate`` an integer, also int32) of src's shape, any
+    strides; may be src itself if both are float32
 slope, intercept : float or float32 [z]
 low, high : clip, in modality units
 scale, offset : what follows the clip
 quant_scale, zero_point : of an out of integers; the zero point is a value of its type
+truncate : cut to integers, without quant_scale and zero_point
 padding : a stored value that stands for no pixel (Pixel Padding Value, DICOM PS3.3 C.7.5.1.1.2), or None
 padding_out : what such a pixel becomes, before out is quantised; may be NaN
 threads : at most so many; 0 is the process's thread budget

@@ -74,6 +74,23 @@ void test_quantised(DType type) {
   }
 }
 
+template <typename Out>
+void test_cut(DType type) {
+  constexpr double low = std::numeric_limits<Out>::min(), high = std::numeric_limits<Out>::max();
+  const std::vector<float> from = floats();
+  const Index n = static_cast<Index>(from.size());
+  for (const Index stride : {1, 3}) {
+    std::vector<Out> to(n * stride);
+    elementwise_loops().store[static_cast<int>(type)](from.data(), to.data(), stride, n, {1.0f, 0, true});
+    bool same = true;
+    for (Index i = 0; i < n; ++i) {
+      const double expected = std::isnan(from[i]) ? 0.0 : std::min(std::max<double>(from[i], low), high);
+      same = same && to[i * stride] == static_cast<Out>(std::trunc(expected));
+    }
+    expect(same, "cut", 1);
+  }
+}
+
 void test_stream() {
   std::vector<char> from(1000), to(1100);
   for (char& c : from) c = static_cast<char>(random_bits());
@@ -96,6 +113,11 @@ const Test registered("store", [](int threads) {
   test_quantised<std::int8_t>(DType::i8);
   test_quantised<std::uint16_t>(DType::u16);
   test_quantised<std::int16_t>(DType::i16);
+  test_cut<std::uint8_t>(DType::u8);
+  test_cut<std::int8_t>(DType::i8);
+  test_cut<std::uint16_t>(DType::u16);
+  test_cut<std::int16_t>(DType::i16);
+  test_cut<std::int32_t>(DType::i32);
   test_stream();
 });
 

@@ -130,6 +130,35 @@ def test_nothing_beside_the_view_is_written() -> None:
     assert (buffer[:, ::2] == -1).all() and (buffer[:, :, ::2] == -1).all()
 
 
+@given(
+    shape=shapes(3),
+    dtype=st.sampled_from(STORED),
+    into=st.sampled_from(["uint8", "int8", "uint16", "int16", "int32"]),
+    seed=SEEDS,
+    in_layout=layouts(3),
+    out_layout=layouts(3),
+    threads=THREADS,
+)
+def test_cut_towards_zero_as_astype_does(shape, dtype, into, seed, in_layout, out_layout, threads) -> None:
+    src = as_laid_out(stored_values(shape, dtype, seed), in_layout)
+    out = laid_out(shape, into, out_layout)
+    rescale(src, out, slope=0.37, intercept=-3.0, truncate=True, threads=threads)
+    info = np.iinfo(into)
+    units = np.nan_to_num(oracle(src, 0.37, -3.0, -np.inf, np.inf, 1, 0).astype(np.float64), nan=0.0)
+    np.testing.assert_array_equal(out, np.clip(units, info.min, info.max).astype(into))
+
+
+def test_cut_beyond_the_range() -> None:
+    src = np.array([np.nan, np.inf, -np.inf, 2.0**31, -(2.0**31), 2.0**31 - 128, -0.99, 255.99], F32).reshape(1, 1, 8)
+    for dtype, want in (
+        ("int32", [0, 2**31 - 1, -(2**31), 2**31 - 1, -(2**31), 2**31 - 128, 0, 255]),
+        ("uint8", [0, 255, 0, 255, 0, 255, 0, 255]),
+    ):
+        out = np.empty(src.shape, dtype)
+        rescale(src, out, slope=1.0, intercept=0.0, truncate=True)
+        np.testing.assert_array_equal(out.ravel(), want)
+
+
 def test_not_finite_input_and_limits() -> None:
     src = np.array([np.nan, np.inf, -np.inf, 0, 3e38], F32).reshape(1, 1, 5)
     out = np.empty_like(src)
@@ -175,6 +204,10 @@ def test_refusals() -> None:
     refused("quant_scale", src, out.astype(np.uint8), quant_scale=0.0)
     refused("quant_scale", src, out.astype(np.uint8), quant_scale=1e-60)
     refused("zero_point", src, out.astype(np.uint8), zero_point=256)
+    refused("out", src, out, truncate=True)
+    refused("out", src, out.astype(np.int32))
+    refused("truncate", src, out.astype(np.uint8), truncate=True, quant_scale=0.5)
+    refused("truncate", src, out.astype(np.uint8), truncate=True, zero_point=1)
     refused("padding", src, out, padding=np.nan)
     refused("out", src, src)
 

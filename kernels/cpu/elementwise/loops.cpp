@@ -79,10 +79,14 @@ template <typename Out>
 void store_row(const float* __restrict from, void* to_, Index to_stride, Index n, const Quantization& q_) {
   Out* __restrict to = static_cast<Out*>(to_);
   const Quantization q = q_;
-  if (to_stride == 1) {
-    for (Index i = 0; i < n; ++i) to[i] = store<Out>(from[i], q);
+  if (q.truncates && to_stride == 1) {
+    for (Index i = 0; i < n; ++i) to[i] = Store<Out>::cut(from[i]);
+  } else if (q.truncates) {
+    for (Index i = 0; i < n; ++i) to[i * to_stride] = Store<Out>::cut(from[i]);
+  } else if (to_stride == 1) {
+    for (Index i = 0; i < n; ++i) to[i] = Store<Out>::of(from[i], q);
   } else {
-    for (Index i = 0; i < n; ++i) to[i * to_stride] = store<Out>(from[i], q);
+    for (Index i = 0; i < n; ++i) to[i * to_stride] = Store<Out>::of(from[i], q);
   }
 }
 
@@ -294,6 +298,7 @@ constexpr ElementwiseLoops make_table() {
   table.store[static_cast<int>(DType::i8)] = store_row<std::int8_t>;
   table.store[static_cast<int>(DType::u16)] = store_row<std::uint16_t>;
   table.store[static_cast<int>(DType::i16)] = store_row<std::int16_t>;
+  table.store[static_cast<int>(DType::i32)] = store_row<std::int32_t>;
   table.transpose = transpose;
   table.stream = stream;
   table.split = split;

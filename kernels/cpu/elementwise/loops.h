@@ -23,8 +23,8 @@ struct ElementwiseLoops {
   void (*rescale_padded[kDTypes])(const void* src, Index src_stride, float* out, Index n, const Rescale&,
                                   const PaddingValue&);
   void (*sigmoid_window[kDTypes])(const void* src, Index src_stride, float* out, Index n, const SigmoidWindow&);
-  // For every type a network's input may have: f32, f16, u8, i8, u16, i16; the others are null. Other groups of
-  // kernels use it too, on a block of floats that is still in the first-level cache. to must not be from.
+  // For every type a network's input may have, and i32, which is only cut. Other groups of kernels use it too, on a
+  // block of floats that is still in the first-level cache. to must not be from.
   void (*store[kDTypes])(const float* from, void* to, Index to_stride, Index n, const Quantization&);
   // to[c * to_stride + r] = from[r * from_stride + c]
   void (*transpose)(const float* from, Index from_stride, float* to, Index to_stride, Index rows, Index columns);

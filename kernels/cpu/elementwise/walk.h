@@ -40,7 +40,7 @@ class Sink {
     const auto store = loop_.store[static_cast<int>(type_)];
     if (!streams_ || stride != 1) return store(block, to, stride, n, quantization_);
     if (type_ == DType::f32) return loop_.stream(to, block, n * sizeof(float));
-    alignas(64) char stored[kBlockFloats * 2];
+    alignas(64) char stored[kBlockFloats * 4];
     store(block, stored, 1, n, quantization_);
     loop_.stream(to, stored, n * item_size(type_));
   }

@@ -1,5 +1,6 @@
-// A float as a network's input holds it: float32, float16, or quantised as ONNX QuantizeLinear (operator version 13 and
-// up) says. The same bits on every CPU and on CUDA: no hardware conversion decides what becomes of a NaN or a tie.
+// A float as a network's input holds it: float32, float16, quantised as ONNX QuantizeLinear (operator version 13 and
+// up) says, or cut to an integer. The same bits on every CPU and on CUDA: no hardware conversion decides what becomes
+// of a NaN, a tie or what is out of range.
 #pragma once
 
 #include <cstring>
@@ -17,6 +18,7 @@ struct Half {
 struct Quantization {
   float scale;              // above 0
   std::int32_t zero_point;  // within the range of the type that is written
+  bool truncates = false;   // cut towards zero instead; scale and zero point are not used
 };
 
 BEDSIDE_HD std::uint32_t float_bits(float v) {
@@ -60,18 +62,37 @@ BEDSIDE_HD std::int32_t quantize(float v, const Quantization& q, std::int32_t lo
   return static_cast<std::int32_t>(x) + q.zero_point;
 }
 
-// store<Out>(v, q): Out is float, Half (q is not used) or an integer of at most 16 bits.
+// Cut towards zero and saturated; both ends are floats within the range of int32. A NaN becomes 0.
+BEDSIDE_HD std::int32_t cut(float v, float least, float most) {
+  float x = v == v ? v : 0.0f;
+  x = x < least ? least : x;
+  x = x > most ? most : x;
+  return static_cast<std::int32_t>(x);
+}
+
+// store<Out>(v, q): Out is float, Half (q is not used), an integer of at most 16 bits, or an int32 (which is only cut).
 template <typename Out>
 struct Store;
 
 template <>
 struct Store<float> {
   static BEDSIDE_HD float of(float v, const Quantization&) { return v; }
+  static BEDSIDE_HD float cut(float v) { return v; }
 };
 
 template <>
 struct Store<Half> {
   static BEDSIDE_HD Half of(float v, const Quantization&) { return to_half(v); }
+  static BEDSIDE_HD Half cut(float v) { return to_half(v); }
+};
+
+template <>
+struct Store<std::int32_t> {
+  static BEDSIDE_HD std::int32_t of(float v, const Quantization&) { return cut(v); }
+  static BEDSIDE_HD std::int32_t cut(float v) {
+    // The greatest float below 2^31 is 2^31 - 128.
+    return v >= 2147483648.0f ? 2147483647 : bedside::cut(v, -2147483648.0f, 2147483520.0f);
+  }
 };
 
 template <>
@@ -79,6 +100,7 @@ struct Store<std::uint8_t> {
   static BEDSIDE_HD std::uint8_t of(float v, const Quantization& q) {
     return static_cast<std::uint8_t>(quantize(v, q, 0, 255));
   }
+  static BEDSIDE_HD std::uint8_t cut(float v) { return static_cast<std::uint8_t>(bedside::cut(v, 0.0f, 255.0f)); }
 };
 
 template <>
@@ -86,6 +108,7 @@ struct Store<std::int8_t> {
   static BEDSIDE_HD std::int8_t of(float v, const Quantization& q) {
     return static_cast<std::int8_t>(quantize(v, q, -128, 127));
   }
+  static BEDSIDE_HD std::int8_t cut(float v) { return static_cast<std::int8_t>(bedside::cut(v, -128.0f, 127.0f)); }
 };
 
 template <>
@@ -93,6 +116,7 @@ struct Store<std::uint16_t> {
   static BEDSIDE_HD std::uint16_t of(float v, const Quantization& q) {
     return static_cast<std::uint16_t>(quantize(v, q, 0, 65535));
   }
+  static BEDSIDE_HD std::uint16_t cut(float v) { return static_cast<std::uint16_t>(bedside::cut(v, 0.0f, 65535.0f)); }
 };
 
 template <>
@@ -100,11 +124,14 @@ struct Store<std::int16_t> {
   static BEDSIDE_HD std::int16_t of(float v, const Quantization& q) {
     return static_cast<std::int16_t>(quantize(v, q, -32768, 32767));
   }
+  static BEDSIDE_HD std::int16_t cut(float v) {
+    return static_cast<std::int16_t>(bedside::cut(v, -32768.0f, 32767.0f));
+  }
 };
 
 template <typename Out>
 BEDSIDE_HD Out store(float v, const Quantization& q) {
-  return Store<Out>::of(v, q);
+  return q.truncates ? Store<Out>::cut(v) : Store<Out>::of(v, q);
 }
 
 }  // namespace bedside
