@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
+from .dtypes import readable
 from .image import VoiLut, Window
 
 __all__ = ["choose", "linear", "voi"]
-
-_STORED = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "int32", "float32"))
 
 
 def choose(window: Window | None, lut: VoiLut | None) -> Window | VoiLut | None:
@@ -47,7 +46,7 @@ def voi(values: NDArray[Any], how: Window | VoiLut, *, scale: float = 1.0, threa
     """
     if isinstance(how, Window) and how.width <= 0:
         raise ValueError(f"a window of width {how.width}")
-    values = values if values.dtype in _STORED else values.astype(np.float32)
+    values = readable(values, threads)
     out: NDArray[np.float32] = np.empty(values.shape, np.float32)
     if values.ndim > 3:
         for part, target in zip(values, out, strict=True):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bedside.kernels import Components
+from bedside.kernels import Components, look_up
 
 from ..errors import BundleError, DeviceFault
 from ..image import Cine, Frame, Image, Vector, Volume
@@ -112,10 +112,12 @@ class Findings:
         """The network's labels of what was kept, uint8 [z, y, x]; a new array on every call."""
         if self.parts is None:
             return None
-        lookup = np.zeros(256, np.uint8)
+        label_of = np.zeros(256, np.uint8)
         for lesion in self.lesions:
-            lookup[lesion.number] = lesion.label
-        return lookup[self.parts]
+            label_of[lesion.number] = lesion.label
+        mask = np.empty(self.parts.shape, np.uint8)
+        look_up(self.parts, mask, label_of)
+        return mask
 
 
 def find(output: NDArray[Any], source: Volume | Image | Cine, bundle: Bundle, *, threads: int = 0) -> Findings:

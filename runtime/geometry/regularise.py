@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
+from ..dtypes import copy_into, readable
 from ..image import Frame, Volume
 from .verdict import Plane, Resampling, Verdict
 
@@ -75,7 +76,7 @@ def regularise(volume: Volume, verdict: Verdict, *, threads: int = 0) -> Volume:
         for z in part:
             below, above, weight = plan.lower[z], plan.upper[z], plan.weight[z]
             if weight == 0 and plan.planes is None and same_rescale:
-                out[z] = source[below]
+                copy_into(source[below], out[z], 1)
             else:
                 slices.blend(below, above, weight, fill, out[z])
 
@@ -112,7 +113,7 @@ def _fill(volume: Volume, stored: bool, threads: int) -> float:
             # A padding value that the pixels cannot hold is in no pixel: a header that is wrong in sign or bits.
             limits = np.iinfo(voxels.dtype)
             padding = padding if limits.min <= padding <= limits.max else None
-        return kernels.minmax(_readable(voxels), threads=threads)[0] if padding is None else float(padding)
+        return kernels.minmax(readable(voxels, threads), threads=threads)[0] if padding is None else float(padding)
     minima = []
     values = np.empty((1, *voxels.shape[1:]), np.float32)
     for i in range(len(voxels)):
@@ -126,7 +127,7 @@ def _fill(volume: Volume, stored: bool, threads: int) -> float:
 def _modality(volume: Volume, i: int, out: NDArray[np.float32], threads: int) -> None:
     """Slice i in modality units, NaN where it is padding."""
     kernels.rescale(
-        _readable(volume.voxels[i : i + 1]),
+        readable(volume.voxels[i : i + 1], threads),
         out,
         slope=float(volume.slope[i]),
         intercept=float(volume.intercept[i]),
@@ -134,11 +135,6 @@ def _modality(volume: Volume, i: int, out: NDArray[np.float32], threads: int) ->
         padding_out=np.nan,
         threads=threads,
     )
-
-
-def _readable(voxels: NDArray[Any]) -> NDArray[Any]:
-    """What the kernels read: they have no type for uint32."""
-    return voxels if voxels.dtype in _WRITTEN or voxels.dtype == np.int32 else voxels.astype(np.float32)
 
 
 class _Slices:
@@ -164,7 +160,7 @@ class _Slices:
         for place in used:
             outside = kernels.Components(self._outside[place], connectivity=None, threads=1)
             outside.paint(blended.view(bits), filling[: len(outside)], clear=False, threads=1)
-        if blended is not out:
+        if blended is not out:  # 32 bits and more, which no kernel writes
             out[...] = np.rint(blended) if np.issubdtype(out.dtype, np.integer) else blended
 
     def _hold(self, i: int) -> int:
@@ -179,21 +175,33 @@ class _Slices:
         volume = self._volume
         plane = self._planes[i] if self._planes is not None else _IN_PLACE
         matrix = _moved(plane)
-        source = _readable(volume.voxels[i : i + 1])
+        source = readable(volume.voxels[i : i + 1], 1)
         slope, intercept = (1.0, 0.0) if self._stored else (float(volume.slope[i]), float(volume.intercept[i]))
         kernels.resample(source, values, matrix, slope=slope, intercept=intercept, threads=1)
-        outside[...] = 0
+        (y0, y1), (x0, x1) = (
+            _within(shift, scale, have, want)
+            for shift, scale, have, want in (
+                (plane.shift_y, plane.scale_y, source.shape[1], outside.shape[0]),
+                (plane.shift_x, plane.scale_x, source.shape[2], outside.shape[1]),
+            )
+        )
+        nothing = np.broadcast_to(np.uint8(0), (1, y1 - y0, x1 - x0))
+        kernels.crop_pad(nothing, outside[np.newaxis], (0, -y0, -x0), fill=1, threads=1)
         padding = volume.padding_value
         if padding is not None and kernels.bounding_box(source, equal=padding, threads=1) is not None:
             padded = np.empty(source.shape, np.uint8)
             kernels.rescale(source, padded, slope=0.0, intercept=0.0, padding=padding, padding_out=1.0, threads=1)
             share = np.empty(values.shape, np.float32)
             kernels.resample(padded, share, matrix, threads=1)
-            kernels.threshold(share[np.newaxis], outside[np.newaxis], _ABOVE_NOISE, threads=1)
-        for axis, (scale, shift) in enumerate(((plane.scale_y, plane.shift_y), (plane.scale_x, plane.shift_x))):
-            places = scale * np.arange(outside.shape[axis]) + shift
-            beyond = (places < -NOISE) | (places > source.shape[1 + axis] - 1 + NOISE)
-            outside[beyond if axis == 0 else (slice(None), beyond)] = 1
+            inside = (slice(None), slice(y0, y1), slice(x0, x1))
+            kernels.threshold(share[inside][np.newaxis], outside[np.newaxis][inside], _ABOVE_NOISE, threads=1)
+
+
+def _within(shift: float, scale: float, have: int, want: int) -> tuple[int, int]:
+    """Which of ``want`` pixels of the output plane lie within the ``have`` of the slice: from, and up to."""
+    places = scale * np.arange(want) + shift
+    within = np.flatnonzero((places >= -NOISE) & (places <= have - 1 + NOISE))
+    return (int(within[0]), int(within[-1]) + 1) if len(within) else (0, 0)
 
 
 def _moved(plane: Plane = _IN_PLACE, z: float = 0.0) -> NDArray[np.float64]:

@@ -19,9 +19,10 @@ from pydicom.dataset import Dataset
 
 from bedside import kernels
 
+from ..dtypes import readable
 from ..findings import Lesion
 from ..findings.measure import frame_affine
-from ..image import Frame, Image, Volume
+from ..image import Cine, Frame, Image, Volume
 from ..uids import content_uid
 from ..voi import choose, voi
 from .caption import WARNING, frame, printable
@@ -122,8 +123,10 @@ def _lesion(data: ReportInput, lesion: Lesion) -> KeyImage:
     spec = next(spec for spec in data.bundle.meta.result.segments if spec.label == lesion.label)
     picture, scale = _picture(data, lesion.key_slice)
     part = parts[lesion.key_slice]
-    kinds = (part != 0).astype(np.uint8)  # 1: another finding, 2: this one
-    kinds[part == lesion.number] = 2
+    kind_of = np.ones(256, np.uint8)  # another finding
+    kind_of[0], kind_of[lesion.number] = 0, 2
+    kinds = np.empty(part.shape, np.uint8)
+    kernels.look_up(part[np.newaxis], kinds[np.newaxis], kind_of, threads=data.threads)
     height, width = picture.shape[:2]
     red, green, blue = spec.color
     _outline(picture, kinds, 1, (int(0.55 * red), int(0.55 * green), int(0.55 * blue)), 1, data.threads)
@@ -177,19 +180,14 @@ def _picture(data: ReportInput, index: int) -> tuple[NDArray[np.uint8], tuple[fl
         stored = source.pixels if isinstance(source, Image) else source.pixels[index]
         slope, intercept = source.slope, source.intercept
         pixel = (source.frame if isinstance(source, Image) else source.frames[index]).spacing
-    rgb = (
-        stored
-        if stored.ndim == 3
-        else _display(stored.astype(np.float32) * slope + intercept, stored, source, data.threads)
-    )
-    rgb = rgb if rgb.ndim == 3 else np.repeat(rgb[:, :, np.newaxis], 3, axis=2)
+    shown = stored if stored.ndim == 3 else _display(stored, slope, intercept, source, data.threads)
     aspect = pixel[0] / pixel[1] if pixel else _aspect(data)
-    height, width = rgb.shape[0] * max(aspect, 1.0), rgb.shape[1] * max(1 / aspect, 1.0)
+    height, width = shown.shape[0] * max(aspect, 1.0), shown.shape[1] * max(1 / aspect, 1.0)
     factor = max(1.0, _SHORT_SIDE / min(height, width))
     factor = min(factor, max(_LONG_SIDE / max(height, width), 0.1))
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    picture = np.array(Pillow.fromarray(np.ascontiguousarray(rgb, np.uint8)).resize(size, Pillow.Resampling.BICUBIC))
-    return picture, (size[1] / rgb.shape[0], size[0] / rgb.shape[1])
+    drawing = Pillow.fromarray(np.ascontiguousarray(shown, np.uint8)).resize(size, Pillow.Resampling.BICUBIC)
+    return np.array(drawing.convert("RGB")), (size[1] / shown.shape[0], size[0] / shown.shape[1])
 
 
 def _aspect(data: ReportInput) -> float:
@@ -200,15 +198,46 @@ def _aspect(data: ReportInput) -> float:
     return 1.0
 
 
-def _display(values: NDArray[np.float32], stored: NDArray[Any], source: Any, threads: int = 0) -> NDArray[np.uint8]:
+def _display(
+    stored: NDArray[Any], slope: float, intercept: float, source: Volume | Image | Cine, threads: int
+) -> NDArray[np.uint8]:
     """Through the VOI table or window (:mod:`..voi`), or, where there is neither, the 1st to 99th percentile."""
+    pixels = readable(stored, threads)[np.newaxis]
+    values = np.empty(pixels.shape, np.float32)
+    shown = np.empty(pixels.shape, np.uint8)
+    kernels.rescale(pixels, values, slope=slope, intercept=intercept, threads=threads)
     how = choose(source.window, source.voi_lut)
     if how is None:
-        padding = getattr(source, "padding_value", None)
-        inside = values[stored != padding] if padding is not None else values.reshape(-1)
-        low, high = kernels.percentiles(inside, (1, 99), threads=threads) if inside.size else (0.0, 1.0)
-        return np.clip((values - low) * (255.0 / max(float(high - low), 1e-6)), 0, 255).astype(np.uint8)
-    return np.asarray(voi(values, how, scale=255.0, threads=threads) + np.float32(0.5), np.uint8)
+        padding = None if isinstance(source, Cine) else source.padding_value
+        low, high = _range(pixels, slope, intercept, padding, threads)
+        scale = 255.0 / max(high - low, 1e-6)
+        kernels.rescale(values, shown, slope=1.0, intercept=-low, scale=scale, truncate=True, threads=threads)
+    else:
+        bright = voi(values, how, scale=255.0, threads=threads)
+        kernels.rescale(bright, shown, slope=1.0, intercept=0.5, truncate=True, threads=threads)
+    return shown[0]
+
+
+def _range(
+    pixels: NDArray[Any], slope: float, intercept: float, padding: int | None, threads: int
+) -> tuple[float, float]:
+    """1st and 99th percentile of modality values, without those of padding."""
+    values = np.empty(pixels.shape, np.float32)
+    kernels.rescale(
+        pixels, values, slope=slope, intercept=intercept, padding=padding, padding_out=np.nan, threads=threads
+    )
+    least, _, padded, _ = kernels.minmax(values, threads=threads)
+    if padded == values.size:
+        return 0.0, 1.0
+    up = 0.0
+    if padded:
+        # Percentiles can leave zeros out: the pixels are moved above zero, and the padding to it.
+        up = 1.0 - least
+        kernels.rescale(
+            pixels, values, slope=slope, intercept=intercept + up, padding=padding, padding_out=0.0, threads=threads
+        )
+    low, high = kernels.percentiles(values, (1, 99), nonzero=padded > 0, threads=threads)
+    return float(low) - up, float(high) - up
 
 
 def _outline(

@@ -19,7 +19,8 @@ from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
 
 from .decoders import CODECS, CodecError, Layout, decode
-from .decoding import DecodeError, Source, frame_dtype
+from .decoding import Source, frame_dtype
+from .errors import DecodeError
 from .header import HeaderError, read_header
 from .instance import read_instance
 

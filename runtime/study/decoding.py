@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
+from ..dtypes import copy_into
 from . import decoders, luts
 from .encapsulation import EncapsulationError, Extent, locate_frames, read_frame
+from .errors import DecodeError
 from .header import DOUBLE_PIXELS, FLOAT_PIXELS, HeaderError, dataset_offset, inflate, read_dataset, shown
 from .instance import Instance, syntax_name
+from .stored_bits import put, require_fit, settle_bits
 
 RLE = "1.2.840.10008.1.2.5"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -28,17 +31,6 @@ Pixels = NDArray[Any]
 _DTYPES = {
     (signed, bits): np.dtype(f"{'i' if signed else 'u'}{bits // 8}") for signed in (0, 1) for bits in (8, 16, 32)
 }
-
-
-SEND_AGAIN = "send the file again from its source"
-
-
-class DecodeError(Exception):
-    """Why a frame cannot be read: one line; the caller adds the file's name."""
-
-    def __init__(self, reason: str, *, mend: str = SEND_AGAIN) -> None:
-        super().__init__(reason)
-        self.mend = mend
 
 
 def is_direct(instance: Instance, dtype: np.dtype[Any]) -> bool:
@@ -106,28 +98,18 @@ class Source:
         """Stored values of frame ``number`` (from 1) into ``out`` [y, x], unused bits settled (PS3.5 8.1.1)."""
         instance = self.instance
         dtype = frame_dtype(instance)
+        stored = out if out.dtype == dtype and out.flags.c_contiguous else np.empty(out.shape, dtype)
         if instance.encapsulated:
-            samples, _ = self._decode(number, out if out.dtype == dtype else None)
-            stored = samples if samples.dtype == dtype else _as_stored(samples, dtype)
-            if out.dtype == dtype:
-                if not np.may_share_memory(stored, out):
-                    out[...] = stored
-                settle_bits(instance, out)
-                return
-            stored = np.ascontiguousarray(stored)
-        elif out.dtype == dtype and out.flags.c_contiguous:
-            self._read_plain(number, out.reshape(-1).view(np.uint8).data)
-            self._to_host_order(out)
-            settle_bits(instance, out)
-            return
+            samples, _ = self._decode(number, stored)
+            if not np.may_share_memory(samples, stored):
+                require_fit(samples, dtype)
+                put(samples, stored)
         else:
-            stored = np.empty(out.shape, dtype=dtype)
             self._read_plain(number, stored.reshape(-1).view(np.uint8).data)
             self._to_host_order(stored)
-        if not stored.flags.writeable:
-            stored = stored.copy()
         settle_bits(instance, stored)
-        out[...] = stored
+        if stored is not out:
+            put(stored, out)
 
     def read_rgb(self, number: int, out: NDArray[np.uint8]) -> None:
         """RGB of frame ``number`` into ``out`` [y, x, 3] uint8; deeper colour is reduced to its high 8 bits."""
@@ -141,7 +123,7 @@ class Source:
         if instance.encapsulated:
             samples, photometric = self._decode(number, out)
         else:
-            samples, photometric = self._plain_colour(number), instance.photometric
+            samples, photometric = self._plain_colour(number, out), instance.photometric
         if samples.itemsize > 1:
             shift = max(0, instance.bits_stored - 8)
             kernels.extract_bits(luts.as_volume(samples), out, shift=shift, bits=8, threads=1)
@@ -149,7 +131,7 @@ class Source:
         if photometric != "RGB":
             kernels.ybr_to_rgb(samples[np.newaxis], out[np.newaxis], threads=1)
         elif not np.may_share_memory(samples, out):
-            out[...] = samples
+            copy_into(samples, out, 1)
 
     def _locate(self) -> list[list[Extent]]:
         instance = self.instance
@@ -214,21 +196,24 @@ class Source:
             where = f"frame {number}: " if instance.frames > 1 else ""
             raise DecodeError(f"{where}{syntax_name(instance.transfer_syntax)}: {error}") from error
 
-    def _plain_colour(self, number: int) -> Pixels:
-        """Samples [y, x, 3] of uncompressed colour, by Planar Configuration (PS3.3 C.7.6.3.1.3)."""
+    def _plain_colour(self, number: int, out: NDArray[np.uint8]) -> Pixels:
+        """Samples [y, x, 3] of uncompressed colour, by Planar Configuration (PS3.3 C.7.6.3.1.3), maybe in ``out``."""
         instance = self.instance
         rows, columns = instance.rows, instance.columns
         raw = np.empty(instance.frame_bytes // (instance.bits_allocated // 8), dtype=f"u{instance.bits_allocated // 8}")
+        if raw.size == out.size and raw.itemsize == 1 and instance.planar != 1 and out.flags.c_contiguous:
+            raw = out.reshape(-1)
         self._read_plain(number, raw.view(np.uint8).data)
         self._to_host_order(raw)
         if instance.photometric == "YBR_FULL_422":
             if columns % 2:
                 raise DecodeError("YBR_FULL_422 with an odd number of columns")
-            quads = raw.reshape(rows, columns // 2, 4)
+            # Two pixels are Y Y Cb Cr.
+            x = np.arange(columns, dtype=np.int32)
+            places = np.stack([x // 2 * 4 + x % 2, x // 2 * 4 + 2, x // 2 * 4 + 3], axis=1).reshape(-1)
             samples = np.empty((rows, columns, 3), dtype=raw.dtype)
-            samples[:, 0::2, 0], samples[:, 1::2, 0] = quads[..., 0], quads[..., 1]
-            samples[..., 1] = np.repeat(quads[..., 2], 2, axis=1)
-            samples[..., 2] = np.repeat(quads[..., 3], 2, axis=1)
+            index = (np.zeros(1, np.int32), np.arange(rows, dtype=np.int32), places)
+            kernels.take(raw.reshape(1, rows, -1), samples.reshape(1, rows, -1), index, threads=1)
             return samples
         if instance.planar == 1:
             return np.moveaxis(raw.reshape(3, rows, columns), 0, 2)
@@ -273,83 +258,3 @@ def require_bytes(instance: Instance, size: int) -> None:
         raise DecodeError(f"the pixel data has {length} bytes, its header asks for {need}")
     if offset + need > size:
         raise DecodeError(f"the file is truncated: {max(0, size - offset)} of {need} bytes of pixel data are there")
-
-
-def settle_bits(instance: Instance, stored: Pixels, extremes: tuple[int, int] | None = None) -> None:
-    """Make the bits above High Bit those of the sign, or zero (PS3.5 8.1.1), in place.
-
-    Values that use bits the header says are unused are refused, unless it declares overlays there (retired,
-    PS3.5-2004 8.1.2) or they are all the padding value: the header is wrong, and masking would wrap values around.
-    What a lossy code stream overshoots by is cut off. ``extremes`` are the least and the largest value, if known.
-
-    Raises
-    ------
-    DecodeError
-        Values do not fit, or are no numbers (NaN or infinite, in Float Pixel Data).
-    """
-    bits = instance.bits_stored
-    if stored.dtype.kind == "f":
-        _, _, nan, infinite = kernels.minmax(stored, threads=1)
-        if nan or infinite:
-            raise DecodeError("the pixel data has values that are no numbers", mend="give every pixel a finite value")
-        return
-    if bits >= stored.dtype.itemsize * 8:
-        return
-    shift = instance.high_bit + 1 - bits
-    if shift:
-        _extract_bits(stored, shift, 8 * stored.dtype.itemsize - shift)
-        extremes = None
-    bottom, top = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if instance.signed else (0, (1 << bits) - 1)
-    low, high = extremes or _extremes(stored)
-    if low >= bottom and high <= top:
-        return
-    if instance.signed and low >= 0 and high < 1 << bits:
-        _extract_bits(stored, 0, bits)
-        return
-    beyond = (stored < bottom) | (stored > top) if instance.signed else stored > top
-    if instance.padding_value is not None and bool((stored[beyond] == instance.padding_value).all()):
-        return
-    margin = (top - bottom) // 8
-    if instance.transfer_syntax in decoders.LOSSY and low >= bottom - margin and high <= top + margin:
-        np.clip(stored, bottom, top, out=stored)
-    elif not _has_overlay_in_unused_bits(instance):
-        raise DecodeError(f"pixel values from {low} to {high} do not fit the {bits} Bits Stored of the header")
-    else:
-        _extract_bits(stored, 0, bits)
-
-
-def _has_overlay_in_unused_bits(instance: Instance) -> bool:
-    try:
-        dataset = read_dataset(instance.path)
-    except HeaderError:
-        return False
-    planes = (0x60000000 + (group << 16) for group in range(0, 32, 2))
-    return any((base | 0x0102) in dataset and (base | 0x3000) not in dataset for base in planes)
-
-
-def _as_stored(samples: Pixels, dtype: np.dtype[Any]) -> Pixels:
-    """A decoder's samples in the header's type: the bits where only the sign differs, else the values."""
-    if samples.dtype.itemsize == dtype.itemsize:
-        return samples.view(dtype)
-    if samples.dtype.itemsize > dtype.itemsize and samples.size:
-        low, high = _extremes(samples)
-        if low < np.iinfo(dtype).min or high >= 1 << (8 * dtype.itemsize):
-            raise DecodeError(f"decoded values do not fit the {8 * dtype.itemsize} Bits Allocated of the header")
-    return samples.astype(dtype)
-
-
-def _extremes(stored: Pixels) -> tuple[int, int]:
-    if stored.dtype == np.uint32:  # which the kernels have no type for
-        return int(stored.min()), int(stored.max())
-    low, high, _, _ = kernels.minmax(stored, threads=1)
-    return int(low), int(high)
-
-
-def _extract_bits(stored: Pixels, shift: int, bits: int) -> None:
-    """Bits from ``shift`` on, ``bits`` of them, sign-extended where the type is signed, in place."""
-    if stored.dtype == np.uint32:
-        np.right_shift(stored, shift, out=stored)
-        np.bitwise_and(stored, (1 << bits) - 1, out=stored)
-        return
-    volume = luts.as_volume(stored)
-    kernels.extract_bits(volume, volume, shift=shift, bits=bits, threads=1)

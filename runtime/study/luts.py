@@ -26,12 +26,10 @@ class Lut:
     table: NDArray[np.uint16]
     bits: int
 
-    def apply(self, values: NDArray[Any]) -> NDArray[np.uint16]:
-        """Look every value up."""
-        out = np.empty(values.shape, np.uint16)
+    def apply(self, values: NDArray[Any], out: NDArray[np.uint16], threads: int = 0) -> None:
+        """Look every value up, into ``out``."""
         table = np.ascontiguousarray(self.table, np.uint16)
-        kernels.look_up(as_volume(values), as_volume(out), table, first=self.first)
-        return out
+        kernels.look_up(as_volume(values), as_volume(out), table, first=self.first, threads=threads)
 
 
 def as_volume(values: NDArray[Any]) -> NDArray[Any]:
@@ -82,7 +80,7 @@ def voi_lut(dataset: Dataset, *, signed_input: bool) -> VoiLut | None:
     return VoiLut(first, lut.table, lut.bits)
 
 
-def invert(values: NDArray[Any], low: int, high: int, padding: int | None) -> int | None:
+def invert(values: NDArray[Any], low: int, high: int, padding: int | None, threads: int = 0) -> int | None:
     """Mirror MONOCHROME1 values within ``low`` to ``high``, the least and largest value they can have, in place.
 
     Returns
@@ -92,10 +90,10 @@ def invert(values: NDArray[Any], low: int, high: int, padding: int | None) -> in
         pixels that have it.
     """
     if padding is None or low <= padding <= high:
-        kernels.mirror(as_volume(values), low + high)
+        kernels.mirror(as_volume(values), low + high, threads=threads)
         return None if padding is None else low + high - padding
     stays = int(np.uint32(padding).view(np.int32)) if values.dtype == np.uint32 else padding
-    kernels.mirror(as_volume(values), low + high, padding=stays)
+    kernels.mirror(as_volume(values), low + high, padding=stays, threads=threads)
     return padding
 
 

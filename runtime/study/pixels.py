@@ -83,7 +83,7 @@ def read_volume(
         else:
             raw = np.empty((rows, columns), dtype=frame_dtype(source.instance))
             source.read_gray(frames[index].number, raw)
-            voxels[index] = table.apply(raw)
+            table.apply(raw, voxels[index], 1)
 
     if not tables and all(is_direct(instance, dtype) for instance in instances):
         read_direct(frames, instances, voxels, threads, progress)
@@ -93,7 +93,7 @@ def read_volume(
     intercept = np.array([0.0 if tables else frame.intercept for frame in frames], dtype=np.float32)
     window, voi, padding = _presentation(instances[0], frames[0], bool(tables))
     if span is not None:
-        padding = luts.invert(voxels, *span, padding)
+        padding = luts.invert(voxels, *span, padding, threads)
         window, voi = _mirror(window, voi, sum(span) * float(slope[0]) + 2.0 * float(intercept[0]))
     return Volume(
         voxels=voxels,
@@ -107,7 +107,7 @@ def read_volume(
     )
 
 
-def read_image(series: Series, frame: Frame | None = None) -> Image:
+def read_image(series: Series, frame: Frame | None = None, *, threads: int = 0) -> Image:
     """Decode one frame; without ``frame``, the only one of the series.
 
     Returns
@@ -131,7 +131,7 @@ def read_image(series: Series, frame: Frame | None = None) -> Image:
             )
         frame = frames[0]
     instance = series.instance(frame)
-    pixels, slope, intercept, window, voi, padding = _read_stack(series, instance, [frame], 1, None)
+    pixels, slope, intercept, window, voi, padding = _read_stack(series, instance, [frame], threads, None)
     return Image(
         pixels=pixels[0],
         frame=frame,
@@ -201,11 +201,12 @@ def _read_stack(
     tables = _modality_tables([first])
     window, voi, padding = _presentation(first, frames[0], bool(tables))
     if tables:
-        gray = tables[first.path].apply(gray)
+        stored, gray = gray, np.empty(gray.shape, np.uint16)
+        tables[first.path].apply(stored, gray, threads)
         slope, intercept = 1.0, 0.0
     span = _inversion(series, [first], frames, tables)
     if span is not None:
-        padding = luts.invert(gray, *span, padding)
+        padding = luts.invert(gray, *span, padding, threads)
         window, voi = _mirror(window, voi, sum(span) * slope + 2.0 * intercept)
     return gray, slope, intercept, window, voi, padding
 

@@ -19,9 +19,11 @@ from bedside.kernels._cpu import read_planes
 from ..errors import StudyRejected
 from ..image import Frame
 from ..stopwatch import Progress
-from .decoding import SEND_AGAIN, DecodeError, Source, refuse_unsupported, require_bytes, settle_bits
+from .decoding import Source, refuse_unsupported, require_bytes
+from .errors import SEND_AGAIN, DecodeError
 from .header import HeaderError
 from .instance import Instance
+from .stored_bits import settle_bits
 
 CHUNK = 64
 """Plain frames read by one call: some 32 MB of CT, a few milliseconds between two steps of progress."""

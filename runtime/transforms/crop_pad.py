@@ -10,12 +10,13 @@ from pydantic import ConfigDict, field_validator, model_validator
 
 from bedside import kernels
 
+from ..dtypes import READ, fill
 from ..errors import BundleError, StudyRejected
 from . import geometry, resize
 from .arguments import PerKey, Sizes
 from .registry import register
 from .spatial import Spatial, sizes_for
-from .state import KERNEL_DTYPES, Affine, Resampling, State, ValueMap, allocate, as_3d
+from .state import Affine, Resampling, State, ValueMap, allocate, as_3d
 from .statistics import greatest_not_above
 
 _PAD_MODES = {"edge": "edge", "replicate": "edge", "wrap": "wrap", "circular": "wrap"}
@@ -67,12 +68,10 @@ class Padding(Spatial):
         in_source, in_box = window.slices()
         whole = all(part == slice(0, size) for part, size in zip(in_source, state.shape, strict=True))
         if whole and isinstance(state.held, Resampling):
-            nothing = np.zeros((1, 1, 1), np.float32)
-            for target in out:
-                kernels.crop_pad(nothing, as_3d(target), (1, 1, 1), fill=self.fill, threads=state.threads)
+            fill(out, self.fill, state.threads)
             state.rendered(out[(slice(None), *in_box)])
         else:
-            source = state.array if state.array.dtype in KERNEL_DTYPES else state.settle()
+            source = state.array if state.array.dtype in READ else state.settle()
             v = state.values
             z, y, x = (0,) * (3 - state.rank) + window.start
             for channel, target in zip(source, out, strict=True):

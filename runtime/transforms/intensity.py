@@ -14,11 +14,12 @@ from pydantic import Field, model_validator
 
 from bedside import kernels
 
+from ..dtypes import READ, copy_into
 from ..errors import BundleError
 from . import statistics
 from .arguments import Float32, Numbers, PerKey, numbers
 from .registry import Transform, register
-from .state import Array, State, ValueMap, allocate, as_3d
+from .state import Array, Resampling, State, ValueMap, allocate, as_3d
 
 
 class Intensity(Transform):
@@ -78,7 +79,10 @@ Dtype = Annotated[Literal["float32", "float", "float16", "uint8", "int8", "int16
 
 @register("preprocessing")
 class CastToTyped(Intensity):
-    """Cast with numpy's rules: floats are cut towards zero for an integer type (monai.transforms.CastToTyped)."""
+    """Floats are cut towards zero for an integer type, as numpy does (monai.transforms.CastToTyped).
+
+    Beyond the type's range, where numpy's answer depends on the processor, they become its least or greatest value.
+    """
 
     dtype: Dtype = "float32"
 
@@ -88,8 +92,30 @@ class CastToTyped(Intensity):
         elif self.dtype == "float16":
             state.replace(state.rendered(allocate((state.channels, *state.shape), np.float16)))
             state.values = ValueMap()
-        else:  # cut towards zero, where the kernels round
-            state.replace(state.settle().astype(self.dtype))
+        else:
+            self._cut(state)
+
+    def _cut(self, state: State) -> None:
+        """To integers, in the pass that carries out the value map."""
+        pending = isinstance(state.held, Resampling) or state.array.dtype not in READ
+        source = state.settle() if pending else state.array
+        out = allocate(source.shape, self.dtype)
+        v = state.values
+        for channel, target in zip(source, out, strict=True):
+            kernels.rescale(
+                as_3d(channel),
+                as_3d(target),
+                slope=v.slope,
+                intercept=v.intercept,
+                low=v.low,
+                high=v.high,
+                scale=v.scale,
+                offset=v.offset,
+                truncate=True,
+                threads=state.threads,
+            )
+        state.replace(out)
+        state.values = ValueMap()
 
     def output_dtype(self, dtype: str) -> str:
         return "float32" if self.dtype == "float" else self.dtype
@@ -117,7 +143,11 @@ class RepeatChanneld(Intensity):
     repeats: Annotated[int, Field(ge=1)]
 
     def apply(self, state: State) -> None:
-        state.replace(np.repeat(state.array, self.repeats, axis=0))
+        array = state.array
+        out = allocate((len(array) * self.repeats, *state.shape), array.dtype)
+        for index, target in enumerate(out):
+            copy_into(array[index // self.repeats], target, state.threads)
+        state.replace(out)
 
     def channels(self, count: int) -> int:
         return count * self.repeats

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from bedside.kernels import Components, fill_holes, keep_largest
 
+from ..dtypes import copy_into
 from .arguments import Sizes
 from .registry import Transform, register
 from .state import Array
@@ -72,7 +73,11 @@ class KeepLargestConnectedComponentd(Morphology):
         if not channels:
             return
         first, last = min(channels), max(channels)
-        chosen = array[first : last + 1] if len(set(channels)) == last + 1 - first else array[list(channels)]
+        chosen = array[first : last + 1]
+        if len(set(channels)) < last + 1 - first:
+            chosen = np.empty((len(channels), *array.shape[1:]), np.uint8)
+            for channel, target in zip(channels, chosen, strict=True):
+                copy_into(array[channel], target, threads)
         found = Components(chosen, connectivity=neighbours, groups=_FOREGROUND, channels=True, threads=threads)
         order = np.argsort(found.voxels, kind="stable")
         dropped = np.zeros(len(found), np.uint32)

@@ -15,6 +15,7 @@ from scipy import special
 
 from bedside import kernels
 
+from ..dtypes import copy_into, fill
 from .arguments import PerKey
 from .online import OnlineRule, as_4d
 from .registry import Transform, register
@@ -99,9 +100,9 @@ class AsDiscreted(Pointwise):
         if out is None:
             out = np.empty(array.shape, np.uint8)
         if array.dtype == np.uint8:
-            level = min(max(math.ceil(level), 0), 256)
-        if array.dtype == np.uint8 and level == 256:
-            out[...] = 0
+            level = max(math.ceil(level), 0)
+        if array.dtype == np.uint8 and level > 255:  # which no voxel reaches
+            fill(out, 0, threads)
             return out
         for channel, mask in zip(as_4d(array), as_4d(out), strict=True):
             kernels.threshold(channel[np.newaxis], mask, level, threads=threads)
@@ -130,10 +131,7 @@ def copied(array: Array, out: Array | None, threads: int = 0) -> Array:
     """The array, or ``out`` with its values."""
     if out is None:
         return array
-    if array.dtype == np.float32:
-        kernels.gather(as_4d(array), as_4d(out), (0, 0, 0), threads=threads)
-    else:
-        np.copyto(out, array)
+    copy_into(array, out, threads)
     return out
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bedside import kernels
 
 from ..bundle.schema import BundleMeta, NetworkDataFormat
+from ..dtypes import as_float32, copy_into
 from ..errors import BundleError
 from .intensity import EnsureTyped
 from .morphology import Morphology
@@ -143,12 +144,15 @@ class PostPlan:
         if pred.dtype == np.uint8 and pred.shape == shape:
             if self.online is None:
                 raise BundleError("a label map was given, but this bundle's postprocessing needs the network's output")
-            array = pred[np.newaxis].copy() if any(isinstance(s, Morphology) for s in steps) else pred[np.newaxis]
+            array = pred[np.newaxis]
+            if any(isinstance(s, Morphology) for s in steps):  # which change it in place
+                array = np.empty_like(array)
+                copy_into(pred, array[0], threads)
             if self.online.kind == "threshold" and self.channels > 1:
                 steps = tuple(_collapsed(step, self.first_label, threads) for step in steps)
             steps = steps[1:]
         elif pred.shape == (self.channels, *shape):
-            array = pred if pred.dtype == np.float32 else pred.astype(np.float32)
+            array = as_float32(pred, threads)
         else:
             raise BundleError(f"the network gave an output of shape {pred.shape}, expected {(self.channels, *shape)}")
         if array.dtype == np.float32:

@@ -12,8 +12,9 @@ from scipy import special
 
 from bedside import kernels
 
+from ..dtypes import readable
 from .geometry import Interpolation
-from .state import KERNEL_DTYPES, Affine, Array, require_memory, resample
+from .state import Affine, Array, require_memory, resample
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,7 @@ def interpolate(array: Array, shape: tuple[int, ...], mode: str, *, align_corner
         exact = mode == "nearest-exact"
         indices = [nearest_indices(old, new, exact=exact) for new, old in zip(shape, source, strict=True)]
         return take(array, indices, threads=threads)
-    if array.dtype not in KERNEL_DTYPES:
-        array = array.astype(np.float32)
+    array = readable(array, threads)
     if mode == "linear" and len(shape) == 3:
         # resample reads a volume's planes once, where resize would again and again.
         matrix = scale_matrix(source, shape, align_corners=align_corners)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
+from ..dtypes import as_float32, copy_into, fill
 from .geometry import Interpolation, Resampled, Window
 from .online import as_4d, discretise
 from .post import AsDiscreted, Pointwise, online_rule
@@ -58,7 +59,7 @@ class Run:
 
     def of(self, array: Array, threads: int, out: Array | None = None) -> Array:
         """As :meth:`apply`, all at once."""
-        array = array if array.dtype in (np.float32, np.uint8) else array.astype(np.float32)
+        array = array if array.dtype == np.uint8 else as_float32(array, threads)
         owned = False
         for step in self.steps[:-1]:
             made = step.apply(array, owned=owned, threads=threads)
@@ -143,7 +144,7 @@ class WayBack:
         at = self._end - self._first
         room = self._held[:, at : at + count]
         if values is None:
-            room[...] = 0
+            fill(room, 0.0, self._threads)
         elif values.shape == room.shape and self._before is not None:
             self._before.of(values, self._threads, room)
         else:
@@ -169,7 +170,7 @@ class WayBack:
             size = min(max(2 * (kept + count), size), self._grid[0])
             target = allocate((len(target), size, *self._grid[1:]), np.float32) if size > len(target[0]) else target
         for old, new in zip(self._held, target, strict=True):
-            new[:kept] = old[unused : unused + kept]
+            copy_into(old[unused : unused + kept], new[:kept], self._threads)
         self._held = target
         self._first += unused
 

@@ -180,7 +180,7 @@ def test_the_window_is_the_one_of_the_standard(function: str) -> None:
     header.WindowCenter, header.WindowWidth = 10, 300
     source = replace(series.volume, window=Window(10, 300, function))
     values = source.voxels[3].astype(np.float32) - 1024
-    ours = key_image._display(values, source.voxels[3], source).astype(float)
+    ours = key_image._display(source.voxels[3], 1.0, -1024.0, source, 1).astype(float)
     theirs = apply_windowing(values.astype(np.float64), header)
     theirs = (theirs + 32768 + 1024) / 65535 * 255  # pydicom scales to the range of the rescaled stored values
     assert np.abs(ours - theirs).max() <= 1.0
@@ -191,7 +191,7 @@ def test_without_a_window_the_middle_of_the_values_is_shown_and_padding_does_not
     stored = series.volume.voxels.copy()
     stored[:, :20] = -32768
     source: Volume = replace(series.volume, voxels=stored, window=None, padding_value=-32768)
-    picture = key_image._display(stored[2].astype(np.float32), stored[2], source)
+    picture = key_image._display(stored[2], 1.0, 0.0, source, 1)
     assert picture[0, 0] == 0
     assert picture[40, 32] > 200
 

@@ -84,6 +84,6 @@ def test_network_and_key_image_see_the_same(how: Window | VoiLut) -> None:
     window, lut = (None, how) if isinstance(how, VoiLut) else (how, None)
     one = np.ones(1, np.float32)
     source = Volume(stored, np.eye(4), 2 * one, -5 * one, (None,), window=window, voi_lut=lut)
-    shown = key_image._display(stored[0].astype(np.float32) * 2 - 5, stored[0], source)
+    shown = key_image._display(stored[0], 2.0, -5.0, source, 1)
     assert np.abs(state.settle()[0, 0] - shown.astype(np.float32)).max() <= 0.51
     assert len(np.unique(shown)) > 1
