@@ -20,7 +20,7 @@ from bedside.runtime.study import load_study
 from bedside.runtime.study.text import CODECS, CharacterSet, decode, detect, normal_term, person_name
 
 from .dicom_files import header, item, save, with_pixels, write_slice
-from .test_pixels import pixels_of
+from .pixel_readers import pixels_of
 
 CHINESE = "王^小东"
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈"

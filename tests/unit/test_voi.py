@@ -14,7 +14,7 @@ from bedside.runtime.transforms.ours import display_range
 from bedside.runtime.transforms.state import State, ValueMap
 from bedside.runtime.voi import choose, linear, voi
 
-from .test_transforms_plan import HALF, plan_of
+from .plan_maker import HALF, plan_of
 
 TABLE = VoiLut(first=-2, table=np.array([0, 100, 40, 255], np.uint16), bits=8)
 """Not monotonic, so that no window could stand in for it."""
