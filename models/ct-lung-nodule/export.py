@@ -9,12 +9,12 @@ SHA-256 into configs/metadata.json.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 from pathlib import Path
 
 import torch
 from network import NoduleNet, fold
+
+from bedside.models.exporting import folded_network, write_model
 
 BUNDLE = Path(__file__).resolve().parent
 ROI = 96
@@ -26,30 +26,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--bias", type=float, default=0.0, help="added to the logits: moves the operating point")
     options = parser.parse_args()
-    net = NoduleNet()
-    net.load_state_dict(torch.load(options.weights, weights_only=True))
-    net.eval()
     sample = torch.rand(1, 1, ROI, ROI, ROI, generator=torch.Generator().manual_seed(0))
+    net, worst = folded_network(NoduleNet(), options.weights, fold, sample)
     with torch.no_grad():
-        before = net(sample)
-        folded = fold(net)
-        worst = float((folded(sample) - before).abs().max())
-        folded.last.bias += options.bias  # type: ignore[operator, union-attr]
-    if worst > 1e-3:
-        raise SystemExit(f"folding changed the logits by {worst}")
-
-    target = BUNDLE / "models" / "model.onnx"
-    target.parent.mkdir(exist_ok=True)
-    torch.onnx.export(
-        folded, (sample,), str(target), opset_version=17, input_names=["image"], output_names=["pred"],
-        dynamic_axes={"image": {0: "batch"}, "pred": {0: "batch"}}, dynamo=False,
-    )  # fmt: skip
-    metadata_path = BUNDLE / "configs" / "metadata.json"
-    metadata = json.loads(metadata_path.read_text(encoding="utf-8"))
-    metadata["bedside"]["files"] = {"models/model.onnx": hashlib.sha256(target.read_bytes()).hexdigest()}
-    metadata_path.write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    parameters = sum(p.numel() for p in folded.parameters())
-    print(f"{target}: {target.stat().st_size} bytes, {parameters} parameters, folding changed logits by {worst:.1e}")
+        net.last.bias += options.bias
+    print(f"{write_model(BUNDLE, net, sample)}, folding changed logits by {worst:.1e}")
 
 
 if __name__ == "__main__":

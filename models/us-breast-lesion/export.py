@@ -9,12 +9,12 @@ configs/metadata.json.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 from pathlib import Path
 
 import torch
 from network import LesionNet, fold
+
+from bedside.models.exporting import folded_network, write_model
 
 BUNDLE = Path(__file__).resolve().parent
 
@@ -24,29 +24,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True)
     options = parser.parse_args()
-    net = LesionNet()
-    net.load_state_dict(torch.load(options.weights, weights_only=True))
-    net.eval()
     sample = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        before = net(sample)
-        folded = fold(net)
-        worst = float((folded(sample) - before).abs().max())
-    if worst > 1e-3:
-        raise SystemExit(f"folding changed the logits by {worst}")
-
-    target = BUNDLE / "models" / "model.onnx"
-    target.parent.mkdir(exist_ok=True)
-    torch.onnx.export(
-        folded, (sample,), str(target), opset_version=17, input_names=["image"], output_names=["pred"],
-        dynamic_axes={"image": {0: "batch"}, "pred": {0: "batch"}}, dynamo=False,
-    )  # fmt: skip
-    metadata_path = BUNDLE / "configs" / "metadata.json"
-    metadata = json.loads(metadata_path.read_text(encoding="utf-8"))
-    metadata["bedside"]["files"] = {"models/model.onnx": hashlib.sha256(target.read_bytes()).hexdigest()}
-    metadata_path.write_text(json.dumps(metadata, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    parameters = sum(p.numel() for p in folded.parameters())
-    print(f"{target}: {target.stat().st_size} bytes, {parameters} parameters, folding changed logits by {worst:.1e}")
+    net, worst = folded_network(LesionNet(), options.weights, fold, sample)
+    print(f"{write_model(BUNDLE, net, sample)}, folding changed logits by {worst:.1e}")
 
 
 if __name__ == "__main__":
