@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from queue import SimpleQueue
 
 from .contract import (
     Array,
@@ -19,6 +21,8 @@ from .contract import (
     check_feeds,
 )
 from .library import one_line
+
+_Run = tuple[Future[dict[str, Array]], Callable[[Tensors], dict[str, Array]], Tensors]
 
 
 class BlockingProgram(ABC):
@@ -36,7 +40,7 @@ class BlockingProgram(ABC):
         self._closed = False
         self._one_at_a_time = threading.Lock()
         self._free = threading.BoundedSemaphore(max(1, options.in_flight))
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=device.id)
+        self._worker = _Worker(device.id)
 
     @abstractmethod
     def _infer(self, feeds: Tensors) -> dict[str, Array]:
@@ -59,12 +63,11 @@ class BlockingProgram(ABC):
         self._check_open()
         check_feeds(self.inputs, feeds)
         self._free.acquire()
-        try:
-            future = self._worker.submit(self._guarded, feeds)
-        except RuntimeError:  # closed by another thread while this one waited
-            self._free.release()
-            raise DeviceFault(f"{self.device.id}: the program is closed") from None
+        future: Future[dict[str, Array]] = Future()
         future.add_done_callback(lambda _: self._free.release())
+        if not self._worker.start(future, self._guarded, feeds):  # closed by another thread while this one waited
+            self._free.release()
+            raise self._is_closed()
         return _FuturePending(future, self.device.id)
 
     def placement(self) -> dict[str, int]:
@@ -73,7 +76,7 @@ class BlockingProgram(ABC):
             return self._placement()
 
     def close(self) -> None:
-        self._worker.shutdown(wait=True)
+        self._worker.finish()
         with self._one_at_a_time:
             if not self._closed:
                 self._closed = True
@@ -81,7 +84,10 @@ class BlockingProgram(ABC):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise DeviceFault(f"{self.device.id}: the program is closed")
+            raise self._is_closed()
+
+    def _is_closed(self) -> DeviceFault:
+        return DeviceFault(f"{self.device.id}: the program is closed")
 
     def _guarded(self, feeds: Tensors) -> dict[str, Array]:
         try:
@@ -91,9 +97,59 @@ class BlockingProgram(ABC):
         except BedsideError:
             raise
         except MemoryError as error:
-            raise DeviceFault(f"{self.device.id}: out of memory", mend="close other programs or use less") from error
+            mend = "close other programs or use less"
+            raise DeviceFault(f"{self.device.id}: out of memory", mend=mend, kind="memory") from error
         except Exception as error:
             raise DeviceFault(f"{self.device.id} failed: {one_line(error)}") from error
+
+
+class _Worker:
+    """A thread that computes runs in the order they were started.
+
+    It is a daemon, which the interpreter does not wait for when it ends: a run that hangs in a driver does not keep
+    the process from exiting, as it would in a ThreadPoolExecutor. Once its owner is gone it ends too.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._runs: SimpleQueue[_Run | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._finished = False
+
+    def start(self, future: Future[dict[str, Array]], compute: Callable[..., dict[str, Array]], feeds: Tensors) -> bool:
+        """Queue a run; False where :meth:`finish` came first."""
+        with self._lock:
+            if self._finished:
+                return False
+            if self._thread is None:
+                self._thread = threading.Thread(target=_work, args=(self._runs,), name=self._name, daemon=True)
+                self._thread.start()
+                weakref.finalize(self, self._runs.put, None).atexit = False
+            self._runs.put((future, compute, feeds))
+            return True
+
+    def finish(self) -> None:
+        """Wait for the runs that were started; there are no more."""
+        with self._lock:
+            self._finished = True
+            thread = self._thread
+            self._runs.put(None)
+        if thread is not None:
+            thread.join()
+
+
+def _work(runs: SimpleQueue[_Run | None]) -> None:
+    while (run := runs.get()) is not None:
+        future, compute, feeds = run
+        try:
+            outputs = compute(feeds)
+        except BaseException as error:  # also what a library derives from it: whoever waits must hear of it
+            future.set_exception(error)
+        else:
+            future.set_result(outputs)
+            del outputs
+        del run, future, compute, feeds  # an idle thread keeps neither the arrays nor the program alive
 
 
 class _FuturePending:
@@ -105,4 +161,4 @@ class _FuturePending:
         try:
             return self._future.result(timeout)
         except TimeoutError:
-            raise DeviceFault(f"{self._device}: no answer within {timeout:g} s") from None
+            raise DeviceFault(f"{self._device}: no answer within {timeout:g} s", kind="timeout") from None

@@ -51,10 +51,20 @@ class DeviceUnavailable(BedsideError):
     exit_code = 5
 
 
+FaultKind = Literal["failed", "lost", "memory", "timeout", "nan", "shape", "crash"]
+"""What happened: it said so (failed), it is gone, out of memory, no answer, not-a-number or infinity, a wrong shape or
+dtype, or the process that used it died.
+"""
+
+
 class DeviceFault(BedsideError):
     """A device that was open failed: time-out, lost, out of memory, wrong shape, not-a-number."""
 
     exit_code = 7
+
+    def __init__(self, message: str, *, mend: str | None = None, kind: FaultKind = "failed") -> None:
+        super().__init__(message, mend=mend)
+        self.kind: FaultKind = kind
 
 
 @dataclass(frozen=True)

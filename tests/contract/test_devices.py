@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import subprocess
 import sys
+import time
 import types
+import weakref
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -153,6 +157,61 @@ def test_null_timeout(models: Models) -> None:
 def test_null_refuses_a_fault_it_does_not_have(models: Models) -> None:
     with pytest.raises(DeviceUnavailable, match="no fault 'explosion'"):
         open_null(models, fault="explosion")
+    with pytest.raises(DeviceUnavailable, match="no step 'lunch'"):
+        open_null(models, fault="oom", at="lunch")
+    with pytest.raises(DeviceUnavailable, match="open has no outputs that could be wrong"):
+        open_null(models, fault="nan", at="open")
+
+
+def test_null_takes_its_settings_from_the_device_string(models: Models) -> None:
+    program = open_program(models["fixed"], "null:fault=nan,after=1,latency_ms=1")
+    assert program.device.id == "null:fault=nan,after=1,latency_ms=1"
+    assert [bool(np.isnan(program.run(feed())["logits"]).all()) for _ in range(2)] == [False, True]
+    for wrong, said in (
+        ("null:colour=blue", "no option 'colour'"),
+        ("null:after=some", "are numbers"),
+        ("null:", "null"),
+    ):
+        with pytest.raises(DeviceUnavailable, match=said):
+            open_program(models["fixed"], wrong)
+
+
+@pytest.mark.parametrize("step", ["open", "run", "close"])
+@pytest.mark.parametrize(("fault", "kind"), [("oom", "memory"), ("lost", "lost"), ("timeout", "timeout")])
+def test_null_fails_at_every_step(models: Models, step: str, fault: str, kind: str) -> None:
+    with pytest.raises(DeviceFault) as caught:
+        program = open_null(models, fault=fault, at=step, hang_ms=10)
+        program.run(feed())
+        program.close()
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(("fault", "number"), [("crash", 11), ("kill", 9)])
+def test_null_takes_its_process_along(models: Models, fault: str, number: int) -> None:
+    script = (
+        "import sys, pathlib, numpy as np\n"
+        "from bedside.backends import null\n"
+        f"program = null.open(pathlib.Path(sys.argv[1]), 'null:fault={fault},after=1')\n"
+        "for _ in range(2): program.run({'image': np.ones((1, 1, 24, 20), np.float32)}); print('ran', flush=True)\n"
+    )
+    command = [sys.executable, "-c", script, str(models["fixed"])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (-number, "ran\n")
+
+
+def test_a_program_that_nobody_has_any_more_goes_with_its_thread(models: Models) -> None:
+    """As it did in a ThreadPoolExecutor; and an idle thread keeps no arrays."""
+    program = open_null(models)
+    feeds = feed()
+    program.submit(feeds).result()
+    left, arrays = weakref.ref(program), weakref.ref(feeds["image"])
+    del feeds
+    deadline = time.monotonic() + 10
+    while arrays() is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    del program
+    gc.collect()
+    assert arrays() is None and left() is None
 
 
 def test_openvino_timeout_then_result(models: Models) -> None:
