@@ -4,7 +4,8 @@ Windows and frames are cut out into the network's input buffer while the device 
 bundle's postprocessing begins with an argmax or a threshold, labels are decided as planes are finished and the
 network's full output never exists; nor does it where a sink takes the planes.
 
-A device that never answers is waited for without end: a bound on the time belongs to whoever watches the run.
+How long a device may take is not decided here: a program that answers in time or not at all is
+:class:`~.watchdog.WatchedProgram`.
 """
 
 from __future__ import annotations
@@ -205,11 +206,13 @@ class _Network:
             want is None or want == have for want, have in zip(declared, found.shape, strict=True)
         )
         if not fits or found.shape[0] != batch.shape[0]:
-            raise DeviceFault(f"{device} returned '{self.output.name}' of shape {list(found.shape)}, not {declared}")
+            wrong = f"{device} returned '{self.output.name}' of shape {list(found.shape)}, not {declared}"
+            raise DeviceFault(wrong, kind="shape")
         if found.ndim > 2 and found.shape[2:] != batch.shape[2:]:
             raise DeviceFault(
                 f"{device} returned '{self.output.name}' of shape {list(found.shape)} for an input of "
-                f"{list(batch.shape)}: a segmentation lies on its input's grid"
+                f"{list(batch.shape)}: a segmentation lies on its input's grid",
+                kind="shape",
             )
         return found.astype(np.float32, copy=False)
 
@@ -230,7 +233,7 @@ class _Network:
         """DeviceFault where the largest absolute value is not finite."""
         if not math.isfinite(largest):
             what = "not-a-number" if math.isnan(largest) else "infinity"
-            raise DeviceFault(f"{self._program.device.id} returned {what} in '{self.output.name}'")
+            raise DeviceFault(f"{self._program.device.id} returned {what} in '{self.output.name}'", kind="nan")
 
 
 def _whole(
