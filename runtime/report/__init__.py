@@ -1,8 +1,8 @@
 """Results as files: DICOM SEG, SR and key images, PNG, result.json. All or nothing.
 
-Files are made in a hidden folder on the same file system as the output folder and moved into place at the end;
-result.json goes last, so a folder with a result.json is complete. Nothing but the files of an earlier result of the
-same series and bundle is ever replaced or removed (:mod:`.folder`).
+Files are made in a hidden folder on the same file system as the output folder and put into place at the end
+(:mod:`.commit`); a folder with a result.json is complete. Nothing but the files of an earlier result of the same series
+and bundle is ever replaced or removed (:mod:`.folder`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ import errno
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from stat import S_IMODE
 from time import perf_counter
 from typing import BinaryIO
 
@@ -30,7 +27,7 @@ from ..errors import DeliveryError
 from ..quiet import lenient
 from ..stopwatch import Progress
 from ..study.header import printable
-from . import key_image, result_json, seg, seg_check, sr
+from . import commit, key_image, result_json, seg, seg_check, sr
 from .context import Provenance, ReportInput, study_uid_of
 from .folder import JSON_NAME, SEG_NAME, SR_NAME, Origin, earlier_files
 
@@ -83,6 +80,7 @@ def require_own(out: Path, study_uid: str, series_uid: str, bundle: str) -> None
     DeliveryError
         Naming what is there: another result, or a file with a name that a run writes.
     """
+    _finish_earlier(out)
     earlier_files(out, Origin(study_uid_of(study_uid, series_uid), series_uid, bundle))
 
 
@@ -111,25 +109,19 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
         (:func:`require_own`); ``out`` is then as it was before.
     """
     origin = Origin(data.study_uid, str(data.header.get("SeriesInstanceUID", "")), data.bundle.name)
+    _finish_earlier(out)
     earlier_files(out, origin)
     made = _missing_folders(out.parent)
-    work: Path | None = None
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        there = out.exists()
-        work = Path(tempfile.mkdtemp(prefix=".bedside-", dir=out if there else out.parent))
-        with lenient():
-            files = _write(data, work, progress or (lambda stage, done, total: None))
-        if there or not _placed(work, out):
-            _replace(work, out, [file.path.name for file in files], earlier_files(out, origin))
+        with commit.work_folder(out) as work:
+            with lenient():
+                files = _write(data, work, progress or (lambda stage, done, total: None))
+            commit.place(work, out, [file.path.name for file in files], lambda: earlier_files(out, origin))
         made = []
     except OSError as error:
-        raise DeliveryError(
-            f"the results cannot be written to {printable(out)}: {_reason(error)}", mend=_mend(error)
-        ) from error
+        raise _undeliverable(out, error) from error
     finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
@@ -139,15 +131,6 @@ def write_all(data: ReportInput, out: Path, progress: Progress | None = None) ->
 def _missing_folders(folder: Path) -> list[Path]:
     """The folders that making ``folder`` would make, innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
-
-
-def _folder_mode(work: Path) -> int:
-    """The mode that a new folder gets here. A child shows it: asking the umask would change it for other threads."""
-    child = work / "mode"
-    child.mkdir()
-    mode = child.stat().st_mode
-    child.rmdir()
-    return S_IMODE(mode)
 
 
 def _write(data: ReportInput, folder: Path, progress: Progress) -> list[WrittenFile]:
@@ -226,39 +209,16 @@ def _writer(content: bytes) -> Callable[[BinaryIO], object]:
     return lambda file: file.write(content)
 
 
-def _placed(work: Path, out: Path) -> bool:
-    """Make ``work`` the folder ``out``; False where another run has made that in the meantime."""
-    work.chmod(_folder_mode(work))
+def _finish_earlier(out: Path) -> None:
+    """Put right what a killed run left in the folder."""
     try:
-        work.rename(out)
+        commit.finish(out)
     except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        return False
-    return True
+        raise _undeliverable(out, error) from error
 
 
-def _replace(work: Path, out: Path, names: list[str], earlier: list[str]) -> None:
-    """Move the new files from ``work`` into ``out``; the ``earlier`` ones go, or come back on failure."""
-    old = work / "replaced"
-    old.mkdir()
-    moved: list[str] = []
-    # result.json goes first and comes last: while it is there, the folder is whole.
-    stale = [name for name in earlier if name not in names]
-    away = [name for name in (JSON_NAME, *stale, *names[:-1]) if (out / name).exists()]
-    try:
-        for name in away:
-            (out / name).rename(old / name)
-        for name in names:
-            (work / name).rename(out / name)
-            moved.append(name)
-    except OSError:
-        for name in moved:
-            (out / name).unlink(missing_ok=True)
-        for name in reversed(away):
-            if (old / name).exists():
-                (old / name).rename(out / name)
-        raise
+def _undeliverable(out: Path, error: OSError) -> DeliveryError:
+    return DeliveryError(f"the results cannot be written to {printable(out)}: {_reason(error)}", mend=_mend(error))
 
 
 def _reason(error: OSError) -> str:

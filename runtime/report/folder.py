@@ -61,6 +61,12 @@ def earlier_files(out: Path, origin: Origin) -> list[str]:
     return owned
 
 
+def listed_files(path: Path) -> list[str]:
+    """Names of the files that a result.json lists, itself the last; none where it is no result.json."""
+    found = _result(path)
+    return [] if found is None else found[1]
+
+
 def _refusal(out: Path, why: str, mend: str) -> DeliveryError:
     return DeliveryError(f"the results cannot be written to {printable(out)}: {why}", mend=mend)
 

@@ -21,7 +21,7 @@ import pytest
 from pydicom import dcmread
 
 from bedside.runtime.errors import DeliveryError
-from bedside.runtime.report import ReportInput, require_own, require_writable, write_all
+from bedside.runtime.report import ReportInput, commit, require_own, require_writable, write_all
 from bedside.runtime.report.result_json import SCHEMA, jsonable
 
 from .make_ct import make_ct
@@ -233,11 +233,74 @@ def test_a_failed_write_leaves_an_earlier_result_as_it_was(tmp_path: Path, monke
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return rename(self, target)
 
+    (out / "notes.txt").write_text("mine")  # so that the folder cannot be exchanged for another
+    before = snapshot(out)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", fail_at_the_end)
         with pytest.raises(DeliveryError, match="input/output error"):
             write_all(replace(ct_input(), time=None), out)
     assert snapshot(out) == before
+
+
+def test_what_a_run_that_is_told_to_end_had_moved_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, rename = tmp_path / "out", Path.rename
+    write_all(ct_input(), out)
+    (out / "notes.txt").write_text("mine")
+    before = snapshot(out)
+
+    def told_to_end(self: Path, target: Path) -> Path:
+        if self.name == "report.dcm" and self.parent != out:
+            monkeypatch.setattr(Path, "rename", rename)
+            raise SystemExit(143)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", told_to_end)
+    with pytest.raises(SystemExit):
+        write_all(replace(ct_input(), time=None), out)
+    assert snapshot(out) == before
+
+
+def test_a_folder_that_is_exchanged_keeps_its_mode_and_its_place(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    write_all(ct_input(), real)
+    real.chmod(0o750)
+    (tmp_path / "link").symlink_to(real)
+    inode = real.stat().st_ino
+    write_all(empty(), tmp_path / "link")
+    assert (real.stat().st_mode & 0o777, (tmp_path / "link").is_symlink()) == (0o750, True)
+    assert real.stat().st_ino != inode
+    assert sorted(path.name for path in real.iterdir()) == ["report.dcm", "result.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_the_folder_that_somebody_stands_in_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_all(ct_input(), tmp_path / "out")
+    monkeypatch.chdir(tmp_path / "out")
+    write_all(empty(), Path())
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["report.dcm", "result.json"]
+
+
+def test_without_an_exchange_the_files_are_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(one: Path, other: Path) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(commit, "_exchange", unsupported)
+    write_all(ct_input(), tmp_path / "out")
+    inode = (tmp_path / "out").stat().st_ino
+    write_all(empty(), tmp_path / "out")
+    assert (tmp_path / "out").stat().st_ino == inode
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.dcm", "result.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_only_what_no_process_has_is_taken_for_left_behind(tmp_path: Path) -> None:
+    (tmp_path / ".bedside-result-old").mkdir()
+    (tmp_path / ".bedside-result-old" / "report.dcm").write_text("a patient's")
+    (tmp_path / ".bedside-other").mkdir()
+    with commit.work_folder(tmp_path / "other") as work:
+        write_all(empty(), tmp_path / "out")
+        assert work.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".bedside-other", "out"]
 
 
 def test_a_small_disk(tmp_path: Path) -> None:
