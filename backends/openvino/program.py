@@ -201,4 +201,4 @@ class _RequestPending:
             self._lock.release()
 
     def _too_late(self, timeout: float | None) -> DeviceFault:
-        return DeviceFault(f"{self._device}: no answer within {timeout:g} s")
+        return DeviceFault(f"{self._device}: no answer within {timeout:g} s", kind="timeout")
