@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,15 +22,16 @@ from bedside import kernels
 from bedside.backends.contract import Array, Pending, Program, TensorSpec
 
 from .bundle.schema import InfererSpec
+from .dtypes import as_float32
 from .errors import BundleError, DeviceFault
 from .memory import require_memory
 from .sliding_window import Blender, Cutter, Float, Importance, Windows, by, importance, lift, roi_of, slab_bytes
+from .stopwatch import Progress
 from .threads import beside
 from .transforms.online import OnlineRule, PlaneSink, discretise
 
 __all__ = ["Inferred", "OnlineRule", "infer", "infer_cine"]
 
-Progress = Callable[[str, int, int], None]
 STAGE = "infer"
 _BUFFERS = 2
 _SINK_BYTES = 1 << 25
@@ -197,7 +198,7 @@ class _Network:
     def submit(self, batch: Array) -> Pending:
         return self._program.submit({self.input.name: batch})
 
-    def take(self, pending: Pending, batch: Array) -> Float:
+    def take(self, pending: Pending, batch: Array, threads: int) -> Float:
         """The output [N, C, ...] as float32; DeviceFault for another shape than declared or asked."""
         found = pending.result()[self.output.name]
         device = self._program.device.id
@@ -214,11 +215,11 @@ class _Network:
                 f"{list(batch.shape)}: a segmentation lies on its input's grid",
                 kind="shape",
             )
-        return found.astype(np.float32, copy=False)
+        return as_float32(found, threads)
 
     def take_finite(self, pending: Pending, batch: Array, threads: int) -> Float:
         """As :meth:`take`; DeviceFault for not-a-number and infinity too."""
-        found = self.take(pending, batch)
+        found = self.take(pending, batch, threads)
         self.require_finite(found, threads)
         return found
 
@@ -294,7 +295,7 @@ def _sliding(
     def take_oldest() -> None:
         nonlocal done
         pending, batch, buffer, group = waiting.popleft()
-        found = network.take(pending, batch)
+        found = network.take(pending, batch, threads)
         if windows.pads:
             network.require_finite(found, threads)  # also where no voxel of the image lies
         for start, window in zip(group, found, strict=False):

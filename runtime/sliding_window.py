@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
+from .dtypes import readable
 from .errors import BundleError, StudyRejected
-from .transforms.state import KERNEL_DTYPES
 
 Float = NDArray[np.float32]
 Emit = Callable[[int, Float, Float | None], None]
@@ -152,7 +152,7 @@ class Cutter:
     def __init__(self, image: NDArray[Any], windows: Windows, padding_mode: str, cval: float, threads: int) -> None:
         for size, want in zip(windows.image, windows.roi, strict=True):
             _require_paddable(size, want, padding_mode)
-        self._image = lift(image if image.dtype in KERNEL_DTYPES else image.astype(np.float32))
+        self._image = lift(readable(image, threads))
         self._padding: Any = padding_mode
         self._cval = cval
         self._threads = threads
@@ -170,7 +170,9 @@ class Cutter:
             self._image, lift(target), (z, y, x), padding=self._padding, fill=self._cval, threads=self._threads
         )
         if target is not out:
-            np.copyto(out, target, casting="unsafe")
+            integers = np.issubdtype(out.dtype, np.integer)
+            for channel, place in zip(lift(target), lift(out), strict=True):
+                kernels.rescale(channel, place, slope=1.0, intercept=0.0, truncate=integers, threads=self._threads)
 
 
 def lift(array: NDArray[Any]) -> NDArray[Any]:

@@ -215,7 +215,8 @@ def _display(
     else:
         bright = voi(values, how, scale=255.0, threads=threads)
         kernels.rescale(bright, shown, slope=1.0, intercept=0.5, truncate=True, threads=threads)
-    return shown[0]
+    picture: NDArray[np.uint8] = shown[0]
+    return picture
 
 
 def _range(

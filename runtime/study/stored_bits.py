@@ -119,7 +119,7 @@ def _fits_but_for(stored: Pixels, padding: int, bottom: int, top: int) -> bool:
         threads=1,
     )
     low, high, none, _ = kernels.minmax(values, threads=1)
-    return none == values.size or (low >= np.float32(bottom) and high <= np.float32(top))
+    return none == values.size or (low >= float(np.float32(bottom)) and high <= float(np.float32(top)))
 
 
 def _clip(stored: Pixels, bottom: int, top: int) -> None:

@@ -9,13 +9,14 @@ from pydantic import Field
 
 from bedside import kernels
 
+from ..dtypes import READ
 from ..errors import StudyRejected
 from ..image import UltrasoundRegion, VoiLut, Window
 from ..voi import linear, voi
 from .crop_pad import Padding
 from .intensity import Intensity
 from .registry import register
-from .state import KERNEL_DTYPES, State, allocate, as_3d
+from .state import State, allocate, as_3d
 
 
 @register("preprocessing")
@@ -25,7 +26,7 @@ class Grayscaled(Intensity):
     def apply(self, state: State) -> None:
         if len(state.array) == 1:
             return
-        colour = state.array if state.values.is_identity and state.array.dtype in KERNEL_DTYPES else state.settle()
+        colour = state.array if state.values.is_identity and state.array.dtype in READ else state.settle()
         pixels = np.moveaxis(colour, 0, -1)
         gray = allocate((1, *state.shape), np.float32)
         kernels.to_gray(pixels if pixels.ndim == 4 else pixels[np.newaxis], as_3d(gray[0]), threads=state.threads)

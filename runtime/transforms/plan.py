@@ -7,7 +7,7 @@ network's output to a label map on the source grid, or to probabilities. This is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from bedside import kernels
 
 from ..bundle.schema import BundleMeta, InputSpec, NetworkDataFormat
+from ..dtypes import copy_into
 from ..errors import BundleError, StudyRejected
 from ..image import Cine, Image, UltrasoundRegion, VoiLut, Volume, Window
+from ..stopwatch import Progress
 from ..voi import choose
 from .geometry import Permute
 from .intensity import Intensity
@@ -29,8 +31,6 @@ from .registry import Transform
 from .spatial import Spatial
 from .state import Array, Inverse, State, ValueMap, allocate, as_3d, contiguous
 from .way_back import WayBack
-
-Progress = Callable[[str, int, int], None]
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -214,13 +214,19 @@ class Plan:
             if state.array.flags.c_contiguous:
                 return state.array
             out = allocate(state.array.shape, self.dtype)
-            for channel, target in zip(state.array, out, strict=True):
-                kernels.crop_pad(as_3d(channel), as_3d(target), (0, 0, 0), threads=state.threads)
+            copy_into(state.array, out, state.threads)
             return out
         if self.dtype == np.float16:
             return state.rendered(allocate((state.channels, *state.shape), self.dtype))
         array = state.rendered()
-        return array if self.dtype == array.dtype else array.astype(self.dtype)
+        if self.dtype == array.dtype:
+            return array
+        out = allocate(array.shape, self.dtype)
+        for channel, target in zip(array, out, strict=True):
+            kernels.rescale(
+                as_3d(channel), as_3d(target), slope=1.0, intercept=0.0, truncate=True, threads=state.threads
+            )
+        return out
 
 
 def _region_spacing(regions: Sequence[UltrasoundRegion]) -> tuple[float, float] | None:

@@ -17,13 +17,12 @@ from numpy.typing import DTypeLike, NDArray
 from bedside import kernels
 
 from .. import memory
+from ..dtypes import as_float32, copy_into, readable
 from ..image import UltrasoundRegion
 
 Array = NDArray[Any]
 Affine = NDArray[np.floating[Any]]
 
-KERNEL_DTYPES = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16", "int32", "float32"))
-"""What the kernels read; anything else is cast to float32 first."""
 _LARGE = 1 << 28
 """Bytes from which an array is worth asking for memory: the question takes about as long as filling a megabyte."""
 RESAMPLE_DTYPES = frozenset(np.dtype(name) for name in ("uint8", "int16", "uint16", "float32"))
@@ -173,11 +172,11 @@ class State:
             return self._interpolated(self.held, out, self.values)
         if out is None:
             out = allocate(self.array.shape, np.float32)
-        source = self.array if self.array.dtype in KERNEL_DTYPES else self.array.astype(np.float32)
+        source = readable(self.array, self.threads)
         v = self.values
         if v.is_identity and source.dtype == out.dtype == np.float32:
             if out is not source:
-                np.copyto(out, source)
+                copy_into(source, out, self.threads)
             return out
         for channel, target in zip(source, out, strict=True):
             kernels.rescale(
@@ -239,9 +238,12 @@ def contiguous(array: Array, threads: int) -> Array:
 
     A transposed volume goes through the resample kernel, which moves tiles on all cores; numpy walks with a stride.
     """
-    if array.flags.c_contiguous or array.ndim != 3 or array.dtype not in RESAMPLE_DTYPES:
-        return np.ascontiguousarray(array)
+    if array.flags.c_contiguous:
+        return array
     out = np.empty(array.shape, array.dtype)
+    if array.ndim != 3 or array.dtype not in RESAMPLE_DTYPES:
+        copy_into(array, out, threads)
+        return out
     kernels.resample(array, out, np.eye(4)[:3], mode="nearest", threads=threads)
     return out
 
@@ -266,7 +268,7 @@ def resample_cubic(array: Array, matrix: Affine, shape: tuple[int, ...], *, bord
     "constant" with 0: then, unlike the linear one, whatever is outside of the outermost voxels' centres is 0.
     """
     if array.dtype not in RESAMPLE_DTYPES:
-        array = array.astype(np.float32)
+        array = as_float32(array, threads)
     padding: Literal["border", "constant"] = "border" if border else "constant"
     full = _in_three_axes(matrix, len(shape))
     out = allocate((array.shape[0], *shape), np.float32)
@@ -295,7 +297,7 @@ def resample(
     (any strides) is written where it is given.
     """
     if array.dtype not in RESAMPLE_DTYPES:
-        array = array.astype(np.float32)
+        array = as_float32(array, threads)
     full = _in_three_axes(matrix, len(shape))
     if out is None:
         out = allocate((array.shape[0], *shape), array.dtype if nearest else np.float32)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from bedside import kernels
 
-from .state import KERNEL_DTYPES, Array, State, ValueMap
+from ..dtypes import READ
+from .state import Array, State, ValueMap
 
 _COUNTED = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16"))
 
@@ -59,7 +60,7 @@ def percentiles(state: State, array: Array, percents: Sequence[float]) -> list[f
 
 def countable(state: State) -> bool:
     """Whether the map can stay pending for :func:`moments` and, where it rises, for :func:`percentiles`."""
-    return state.array.dtype in KERNEL_DTYPES and (not state.values.clips or state.array.dtype in _COUNTED)
+    return state.array.dtype in READ and (not state.values.clips or state.array.dtype in _COUNTED)
 
 
 def rises(values: ValueMap) -> bool:
@@ -72,7 +73,7 @@ def greatest_not_above(level: float, state: State) -> float | None:
 
     -inf where all are taken above it. None where the map does not rise, or the type is none of the kernels'.
     """
-    if not rises(state.values) or state.array.dtype not in KERNEL_DTYPES:
+    if not rises(state.values) or state.array.dtype not in READ:
         return None
     if state.array.dtype == np.float32:
         # Floats in their order, as the whole numbers that their bits are: NaNs left out, 0 is -0 and +0.
