@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from . import decode, kernels, read_study, whole_path, write_seg
+from . import decode, kernels, overhead, read_study, whole_path, write_seg
 from .limits import cores
 from .rows import document, headline, markdown, write
 
@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "seg": lambda rounds: document(write_seg.rows(rounds=rounds)),
     "kernels": lambda rounds: kernels.bench(rounds=rounds),
     "path": lambda rounds: whole_path.bench(rounds=rounds),
+    "overhead": lambda rounds: overhead.bench(rounds=rounds),
 }
 _MARKS = re.compile(r"(<!-- bench:([\w,]+)(?::([^>]+?))? -->\n).*?(<!-- /bench -->)", re.DOTALL)
 

@@ -65,6 +65,12 @@ class _Graph:
         self.parameters += values.size
         return name
 
+    def numbers(self, *values: int) -> str:
+        """A tensor of int64 values."""
+        name = f"numbers{len(self._stored)}"
+        self._stored.append(self._numpy.from_array(np.array(values, np.int64), name))
+        return name
+
     def conv(
         self, x: str, taken: int, made: int, kernel: int = 3, *, dims: int = 2, stride: int = 1, relu: bool = True
     ) -> str:
@@ -112,6 +118,11 @@ class _Graph:
 
 def _trivial(graph: _Graph) -> str:
     return graph.node("Relu", "image")
+
+
+def _corner(graph: _Graph) -> str:
+    """Looks at 16 numbers of its input."""
+    return graph.node("Relu", graph.node("Slice", "image", graph.numbers(0, 0, 0, 0), graph.numbers(1, 1, 1, 16)))
 
 
 def _resnet50(graph: _Graph) -> str:
@@ -165,6 +176,7 @@ def _unet(channels: int, *, dims: int, levels: int, classes: int) -> Callable[[_
 
 NETWORKS: Mapping[str, Network] = {
     "trivial": Network("one ReLU of 64 numbers", (1, 1, 8, 8), _trivial),
+    "corner": Network("16 numbers of 64 million", (1, 1, 8192, 8192), _corner),
     "resnet50": Network("ResNet-50", (1, 3, 224, 224), _resnet50),
     "densenet121": Network("DenseNet-121", (1, 3, 224, 224), _densenet121),
     "unet2d": Network("U-Net 2D 256", (1, 1, 256, 256), _unet(32, dims=2, levels=5, classes=2)),

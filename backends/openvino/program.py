@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
 
-from ..contract import Array, Device, DeviceFault, Pending, Tensors, check_feeds
+from ..contract import Array, Device, DeviceFault, Pending, Tensors, TensorSpec, check_feeds
 from ..library import one_line
 from .compiled import Loaded
 
 _NOT_COMPUTE = {"Const", "Input", "Output"}
+_SMALL = 1 << 14
+"""Bytes of an output up to which a copy costs less than a tensor of its own."""
 
 
 class OpenVinoProgram:
@@ -86,7 +89,7 @@ def _host_threads(compiled: Any) -> int:
 
 
 class _Request:
-    """One infer request. Its tensors are the caller's arrays: nothing is copied in, nor out where shapes are fixed."""
+    """One infer request. Its tensors are the caller's arrays: no input is copied, nor an output that is worth it."""
 
     def __init__(self, program: OpenVinoProgram) -> None:
         from openvino import Tensor
@@ -94,13 +97,13 @@ class _Request:
         self._tensor = Tensor
         self.native = program._compiled.create_infer_request()
         self.device = program.device.id
-        self._inputs = program.inputs
-        self._outputs = program.outputs
+        self._inputs = [(index, spec.name, None in spec.shape) for index, spec in enumerate(program.inputs)]
+        self._outputs = [(index, spec.name, _to_bind(spec), spec.dtype) for index, spec in enumerate(program.outputs)]
         self._pending: _RequestPending | None = None
-        # OpenVINO does not keep an array alive that a tensor was made from; these references do.
+        # OpenVINO does not keep an array alive that a tensor was made from; these references do, while it computes.
         self._feeds: list[Any] = []
         self._results: dict[str, Array] = {}
-        self._tensors: list[Any] = []
+        self._bound: list[weakref.ref[Array] | None] = [None] * len(self._inputs)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         try:
@@ -127,30 +130,38 @@ class _Request:
             self._pending = None
 
     def collect(self) -> dict[str, Array]:
-        results, self._results = self._results, {}
-        for index, spec in enumerate(self._outputs):
-            if spec.name not in results:
-                results[spec.name] = np.array(self.native.get_output_tensor(index).data)
-        return {spec.name: results[spec.name] for spec in self._outputs}
+        results, self._results, self._feeds = self._results, {}, []
+        return {
+            name: np.array(self.native.get_output_tensor(index).data) if shape is None else results[name]
+            for index, name, shape, _ in self._outputs
+        }
 
     def fault(self, error: Exception) -> DeviceFault:
         return DeviceFault(f"{self.device} failed: {one_line(error)}")
 
     def _bind(self, feeds: Tensors) -> None:
-        tensors: list[Any] = []
-        self._results = {}
-        for index, spec in enumerate(self._inputs):
-            array = feeds[spec.name]
+        self._feeds = [feeds]
+        for index, name, free in self._inputs:
+            array, before = feeds[name], self._bound[index]
+            if before is not None and before() is array and not free:
+                continue  # it is the tensor of the run before
             # OpenVINO makes a shared tensor of a writeable array only; it does not write to its inputs.
-            array = array if array.flags.writeable else np.asarray(_Writeable(array))
-            tensors.append(self._tensor(array, shared_memory=True))
-            self.native.set_input_tensor(index, tensors[-1])
-        for index, spec in enumerate(self._outputs):
-            if None not in spec.shape:
-                self._results[spec.name] = np.empty(spec.shape, spec.dtype)  # type: ignore[arg-type]
-                tensors.append(self._tensor(self._results[spec.name], shared_memory=True))
-                self.native.set_output_tensor(index, tensors[-1])
-        self._tensors, self._feeds = tensors, [*feeds.values(), *self._results.values()]
+            shared = array if array.flags.writeable else np.asarray(_Writeable(array))
+            self._bound[index] = None
+            self.native.set_input_tensor(index, self._tensor(shared, shared_memory=True))
+            self._bound[index] = weakref.ref(array)
+        self._results = {}
+        for index, name, shape, dtype in self._outputs:
+            if shape is not None:
+                self._results[name] = np.empty(shape, dtype)
+                self.native.set_output_tensor(index, self._tensor(self._results[name], shared_memory=True))
+
+
+def _to_bind(spec: TensorSpec) -> tuple[int, ...] | None:
+    """The shape of an output that OpenVINO writes into the caller's array; None where copying it is as quick."""
+    shape = tuple(size for size in spec.shape if size is not None)
+    fixed = len(shape) == len(spec.shape)
+    return shape if fixed and math.prod(shape) * spec.dtype.itemsize > _SMALL else None
 
 
 class _Writeable:

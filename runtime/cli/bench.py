@@ -48,3 +48,23 @@ def bench_path(
         console.write_json(content, json_file)
         if str(json_file) != "-":
             console.print_table(rows.headline(content), *rows.cells(content))
+
+
+@bench_app.command("overhead")
+def bench_overhead(
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Threads of both sides; 0 is every core.")] = 0,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Timed rounds of the largest network.")] = 7,
+    only: Annotated[
+        str, typer.Option("--only", metavar="TEXT", help="Only parts whose name contains this: run, cine, copy, cold.")
+    ] = "",
+    json_file: JsonOption = None,
+) -> None:
+    """Time the backends beside the libraries called directly, pipelined runs, and a cold start; takes some minutes."""
+    from bedside.benchmarks import overhead, rows
+
+    with one_line_errors(json_file):
+        with console.progress_on_terminal() as progress:
+            content = overhead.bench(threads, rounds, only, progress)
+        console.write_json(content, json_file)
+        if str(json_file) != "-":
+            console.print_table(rows.headline(content), *rows.cells(content))

@@ -6,6 +6,7 @@ import mmap
 import multiprocessing
 import resource
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from bedside.backends import cache, openvino
 from bedside.backends.contract import DeviceFault, DeviceUnavailable, Options
-from bedside.backends.openvino import compiled
+from bedside.backends.openvino import compiled, program
 from bedside.backends.openvino.settings import check_compiled, properties
 from bedside.kernels import thread_budget
 
@@ -200,11 +201,38 @@ def test_the_input_is_not_copied(corner: tuple[Path, tuple[int, ...]], way: str)
     program.close()
 
 
-def test_the_output_is_written_where_the_caller_finds_it(models: Models) -> None:
-    program = openvino.open(models["fixed"], CPU)
-    outputs = program.run(image(1, 1, 24, 20))["logits"]
-    assert program._direct.native.get_output_tensor(0).data.ctypes.data == outputs.ctypes.data
-    program.close()
+def test_a_large_output_is_written_where_the_caller_finds_it(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "_SMALL", 0)
+    opened = openvino.open(models["fixed"], CPU)
+    outputs = opened.run(image(1, 1, 24, 20))["logits"]
+    assert opened._direct.native.get_output_tensor(0).data.ctypes.data == outputs.ctypes.data
+    assert opened.run(image(1, 1, 24, 20))["logits"].ctypes.data != outputs.ctypes.data
+    opened.close()
+
+
+@pytest.mark.parametrize("writeable", [True, False])
+def test_an_array_that_is_given_again_is_looked_at_again(models: Models, writeable: bool) -> None:
+    opened = openvino.open(models["fixed"], CPU)
+    other = openvino.open(models["fixed"], CPU)
+    stored = image(1, 1, 24, 20)["image"]
+    array = stored.view()
+    array.flags.writeable = writeable
+    for turn in range(3):
+        stored += turn
+        expected = other.run({"image": stored.copy()})["logits"]
+        np.testing.assert_array_equal(opened.run({"image": array})["logits"], expected)
+        np.testing.assert_array_equal(opened.submit({"image": array}).result()["logits"], expected)
+
+
+def test_an_array_is_not_kept_alive_by_the_program(models: Models) -> None:
+    opened = openvino.open(models["fixed"], CPU)
+    array = image(1, 1, 24, 20)["image"]
+    alive = weakref.ref(array)
+    opened.run({"image": array})
+    opened.submit({"image": array}).result()
+    del array
+    assert alive() is None
+    assert opened.run(image(1, 1, 24, 20))["logits"].shape == (1, 3, 24, 20)
 
 
 def test_a_compiled_model_is_kept(models: Models, kept: Path, compilations: list[str]) -> None:
