@@ -27,7 +27,7 @@ from bedside.backends import cache
 from bedside.backends.contract import Options, Program
 from bedside.backends.library import load
 from bedside.kernels import thread_budget
-from bedside.runtime.bundle_schema import InfererSpec
+from bedside.runtime.bundle.schema import InfererSpec
 from bedside.runtime.devices import list_devices, open_program
 from bedside.runtime.inferer import infer, infer_cine
 from bedside.runtime.stopwatch import Progress
