@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-EXTRAS := ort,bench,dev
+EXTRAS := ort,webgpu,bench,dev
 SOURCES := pyproject.toml CMakeLists.txt $(shell find runtime kernels backends models phantoms benchmarks -type f -not -name '*.pyc' 2>/dev/null)
 
 .PHONY: demo test test-fast check-kernels lint format bench clean help

@@ -9,6 +9,8 @@ from types import ModuleType
 from .contract import DeviceUnavailable
 
 _NOISE = (
+    re.compile(r"^(/onnxruntime_src/\S+:\d+ [^\[]*\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : )+"),
+    re.compile(r"/onnxruntime_src/\S+:\d+ .*? was false\. "),
     re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : "),
     re.compile(r"Exception from \S+:\d+:"),
     re.compile(r"Check '.*?' failed at \S+:\d+:"),

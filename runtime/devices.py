@@ -28,9 +28,14 @@ from .threads import set_once
 
 ENTRY_POINTS = "bedside.backends"
 
+_ONNXRUNTIME = "bedside.backends.onnxruntime"
 _BUILT_IN = {
     "openvino": "bedside.backends.openvino",
-    "ort": "bedside.backends.onnxruntime",
+    "ort": _ONNXRUNTIME,
+    "cuda": _ONNXRUNTIME,
+    "tensorrt": _ONNXRUNTIME,
+    "webgpu": _ONNXRUNTIME,
+    "ort-plugin": _ONNXRUNTIME,
     "null": "bedside.backends.null",
     "reference": "bedside.backends.reference",
 }
@@ -39,9 +44,14 @@ _BUILT_IN = {
 def list_devices() -> list[Device]:
     """Every device that a backend knows of on this host, usable or not, built-in backends first. Never raises."""
     devices: list[Device] = []
+    asked: list[Backend] = []
     for family, loader in _loaders().items():
         try:
-            devices += loader().probe()
+            backend = loader()
+            if any(backend is other for other in asked):
+                continue  # one module may have several families, and lists them all
+            asked.append(backend)
+            devices += backend.probe()
         except Exception as error:  # a third party's module may break its promise; the others are still listed
             reason = f"the backend does not load: {one_line(error)}"
             devices.append(Device(family, family, False, reason, f"repair or remove the package that adds '{family}'"))

@@ -25,6 +25,7 @@ PACKAGES = (
     "openvino",
     "onnxruntime",
     "onnxruntime-gpu",
+    "onnxruntime-ep-webgpu",
     "scipy",
 )
 

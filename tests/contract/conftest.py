@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +100,49 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made[name] = folder / f"{name}.onnx"
         made[name].write_bytes(content)
     return made
+
+
+SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
+"""Vulkan computed by the CPU, as Debian's chromium brings it."""
+
+
+def software_vulkan(driver: Path = SWIFTSHADER) -> dict[str, str]:
+    """The environment in which ``webgpu:0`` is a GPU that the CPU computes."""
+    return {
+        "VK_DRIVER_FILES": str(driver),
+        "VK_ICD_FILENAMES": str(driver),  # the name that loaders before 1.3.207 know
+        "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER": "1",
+        "XDG_RUNTIME_DIR": tempfile.gettempdir(),
+    }
+
+
+@pytest.fixture
+def software_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``webgpu:0`` on SwiftShader for one test, or the test is skipped with the line that would make it possible."""
+    if not SWIFTSHADER.exists():
+        pytest.skip("no software Vulkan: apt-get install chromium libvulkan1")
+    for name, value in software_vulkan().items():
+        monkeypatch.setenv(name, value)
+
+
+STANDINS = Path(__file__).resolve().parent / "standins"
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """``standin("cuda_driver", "INIT=0")`` is that C file of standins/, compiled as a shared library of its own."""
+    compiler = shutil.which("cc") or shutil.which("c++")
+    if compiler is None:
+        pytest.skip("the stand-ins are written in C: apt-get install gcc")
+    folder = tmp_path_factory.mktemp("standins")
+
+    def build(name: str, *definitions: str) -> Path:
+        library = folder / f"{name}-{len(list(folder.iterdir()))}.so"  # each has its own counters
+        defined = [f"-D{definition}" for definition in definitions]
+        source = str(STANDINS / f"{name}.c")
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-x", "c", *defined, source, "-o", str(library), "-ldl"], check=True
+        )
+        return library
+
+    return build

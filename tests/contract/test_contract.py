@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,9 @@ from bedside.backends.contract import (
 )
 from bedside.runtime.devices import list_devices, open_program
 
-DEVICES = ("null", "reference", "openvino:CPU", "ort:cpu")
+# Others may be named in the environment: tests/device/cuda/run names cards.
+OTHERS = tuple(filter(None, os.environ.get("BEDSIDE_TEST_DEVICES", "").split(",")))
+DEVICES = ("null", "reference", "openvino:CPU", "ort:cpu", "webgpu:0", *OTHERS)
 COMPUTING = tuple(device for device in DEVICES if device != "null")
 BROKEN = ("missing", "empty", "not-onnx", "truncated", "external-data-missing", "unknown-operator", "bfloat16")
 
@@ -32,6 +35,8 @@ Models = dict[str, Path]
 
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> str:
+    if request.param == "webgpu:0":
+        request.getfixturevalue("software_gpu")
     found = {entry.id: entry for entry in list_devices()}[request.param]
     if not found.available:
         pytest.skip(f"{found.reason}: {found.mend}")
@@ -288,7 +293,21 @@ def test_unknown_option(device: str, models: Models) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "foo", "foo:0", "openvino", "openvino:XPU", "openvino:AUTO:CPU", "ort", "ort:gpu", "null:1", "reference:0"],
+    [
+        *(
+            "",
+            "foo",
+            "foo:0",
+            "openvino",
+            "openvino:XPU",
+            "openvino:AUTO:CPU",
+            "ort",
+            "ort:gpu",
+            "null:1",
+            "reference:0",
+        ),
+        *("cuda", "cuda:x", "tensorrt:-1", "webgpu", "webgpu:0:1", "ort-plugin", "ort-plugin:", "ort-plugin:nothing"),
+    ],
 )
 def test_unknown_device(models: Models, name: str) -> None:
     with pytest.raises(DeviceUnavailable) as caught:
