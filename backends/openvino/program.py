@@ -85,7 +85,8 @@ def _host_threads(compiled: Any) -> int:
         of_cpu = compiled.get_property("DEVICE_PROPERTIES")["CPU"]  # AUTO tells of the device it chose
     except RuntimeError:
         of_cpu = {name: compiled.get_property(name) for name in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")}
-    return max(1, math.ceil(of_cpu["INFERENCE_NUM_THREADS"] / max(1, of_cpu["NUM_STREAMS"])))
+    threads, streams = int(of_cpu["INFERENCE_NUM_THREADS"]), int(of_cpu["NUM_STREAMS"])
+    return max(1, math.ceil(threads / max(1, streams)))
 
 
 class _Request:
