@@ -176,6 +176,18 @@ class Program(Protocol):
         ...
 
 
+@runtime_checkable
+class OwnBuffers(Protocol):
+    """What a Program may have besides: host memory that its device is fed from fastest, such as pinned memory.
+
+    Feeds need not lie there. Those that do are copied once less.
+    """
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array of zeros, of the caller's own; usable after :meth:`Program.close` too."""
+        ...
+
+
 class Backend(Protocol):
     """The three names of a backend module, for type checkers."""
 

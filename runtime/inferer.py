@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bedside import kernels
-from bedside.backends.contract import Array, Pending, Program, TensorSpec
+from bedside.backends.contract import Array, OwnBuffers, Pending, Program, TensorSpec
 
 from .bundle.schema import InfererSpec
 from .dtypes import as_float32
@@ -182,8 +182,9 @@ class _Network:
             raise BundleError(f"the network takes {self.input.dtype}, the transforms give {array.dtype}")
 
     def buffers(self, count: int, batch: int, channels: int, space: tuple[int, ...]) -> list[Array]:
-        """Input buffers [batch, C, space...], zeroed."""
-        return [np.zeros((batch, channels, *space), self.input.dtype) for _ in range(count)]
+        """Input buffers [batch, C, space...], zeroed, in memory of the device's choice where it has one."""
+        allocate = self._program.allocate if isinstance(self._program, OwnBuffers) else np.zeros
+        return [allocate((batch, channels, *space), self.input.dtype) for _ in range(count)]
 
     def whole(self, array: Array) -> Array:
         """The image as a batch of one; BundleError where the network fixes another size."""

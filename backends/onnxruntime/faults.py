@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
 
-from ..contract import DeviceFault
+from ..contract import DeviceFault, FaultKind
 from ..library import one_line
-
-Kind = Literal["lost", "memory", "failed"]
 
 _LOST = re.compile(
     r"device\]? (is|was) lost|lost device|VK_ERROR_DEVICE_LOST|"
@@ -23,7 +20,7 @@ _MEMORY = re.compile(
 )
 
 
-def kind_of(error: BaseException) -> Kind:
+def kind_of(error: BaseException) -> FaultKind:
     """Which of the three an exception tells of, from its text: ONNX Runtime has no types for them."""
     text = str(error)
     if _LOST.search(text):
@@ -37,7 +34,9 @@ def fault(device: str, error: Exception) -> DeviceFault:
     """The DeviceFault of a failed run, with what to do about it."""
     kind = kind_of(error)
     if kind == "lost":
-        return DeviceFault(f"{device}: the device is lost: {one_line(error)}", mend="open it again, or use another")
+        mend = "open it again, or use another"
+        return DeviceFault(f"{device}: the device is lost: {one_line(error)}", mend=mend, kind=kind)
     if kind == "memory":
-        return DeviceFault(f"{device}: out of memory: {one_line(error)}", mend="close other programs or use less")
+        mend = "close other programs or use less"
+        return DeviceFault(f"{device}: out of memory: {one_line(error)}", mend=mend, kind=kind)
     return DeviceFault(f"{device} failed: {one_line(error)}")

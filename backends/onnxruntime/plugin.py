@@ -7,6 +7,7 @@ memory of its own, inputs and outputs are bound to it.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -32,8 +33,15 @@ WEBGPU = "webgpu"
 _PREFIX = "onnxruntime-ep-"
 _WEBGPU_REQUIRES = "onnxruntime>=1.32"  # the first whose sessions allocate WebGPU buffers from Python
 _WEBGPU_INSTALL = "pip install 'bedside[webgpu]'"
-# int64 appears in most exported networks; without this the provider leaves its operators to the CPU.
-_WEBGPU_DEFAULTS = {"enableInt64": "1"}
+_DEFAULTS: Mapping[str, Mapping[str, str]] = {
+    # int64 appears in most exported networks; without this the provider leaves its operators to the CPU.
+    WEBGPU: {"enableInt64": "1"},
+    # Left to itself it computes in bfloat16 where the host can.
+    "openvino": {
+        "load_config": json.dumps({kind: {"INFERENCE_PRECISION_HINT": "f32"} for kind in ("CPU", "GPU", "NPU")})
+    },
+}
+"""What plug-ins are told by default, by name."""
 _NO_ADAPTER = re.compile(r"Failed to get a WebGPU (adapter|device).*")
 
 _registering = threading.Lock()
@@ -81,7 +89,7 @@ def open(model: Path, device: str, name: str, index: int, options: Options) -> O
     if index >= len(found):
         raise DeviceUnavailable(f"{device}: {plugin.distribution} has no such device", mend=f"there are {len(found)}")
     chosen = found[index]
-    own = dict(_WEBGPU_DEFAULTS) if plugin.name == WEBGPU else {}
+    own = dict(_DEFAULTS.get(plugin.name, {}))
     own |= {key.removeprefix("ep."): str(value) for key, value in options.extra.items() if key.startswith("ep.")}
     others = {key: value for key, value in options.extra.items() if not key.startswith("ep.")}
     values = settings.read(replace(options, extra=others), OPTIONS, device)

@@ -12,7 +12,7 @@ import numpy as np
 from ..blocking import BlockingProgram
 from ..contract import Array, BedsideError, Device, DeviceFault, Options, Tensors, TensorSpec
 from . import session as sessions
-from .faults import fault, kind_of
+from .faults import fault
 
 _MOST_SHAPES = 4
 """Input shapes whose buffers on the device are kept; those used longest ago go first."""
@@ -31,14 +31,14 @@ class OrtProgram(BlockingProgram):
 
     def _infer(self, feeds: Tensors) -> dict[str, Array]:
         if self._lost is not None:
-            raise DeviceFault(self._lost[0], mend=self._lost[1])
+            raise DeviceFault(self._lost[0], mend=self._lost[1], kind="lost")
         try:
             return self._compute(feeds)
         except BedsideError:
             raise
         except Exception as error:
             found = fault(self.device.id, error)
-            if kind_of(error) == "lost":
+            if found.kind == "lost":
                 self._lost = found.message, found.mend  # a device does not come back by being asked again
             # Without the traceback, whose frames would hold the session beyond close() for as long as somebody holds
             # the exception: a lost device can be opened again only when nothing of it is left.

@@ -126,7 +126,7 @@ def _refusal(session: Any, model: Path, device: str) -> DeviceFault:
     named = ", ".join(name for name, _ in operators.most_common(6)) + (", ..." if len(operators) > 6 else "")
     return DeviceFault(
         f"{device}: {on_cpu} of {all_nodes} nodes of {model.name} would run on the CPU ({named})",
-        mend=f"use another device, or allow it with the option cpu_nodes={on_cpu}",
+        mend=f"use another device, or allow it with Options(extra={{'cpu_nodes': {on_cpu}}})",
     )
 
 

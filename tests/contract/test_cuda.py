@@ -248,6 +248,7 @@ def test_a_provider_that_is_left_out_is_an_error() -> None:
 )
 def test_what_a_failure_means(text: str, kind: str) -> None:
     assert faults.kind_of(RuntimeError(text)) == kind
+    assert faults.fault("cuda:0", RuntimeError(text)).kind == kind
     assert faults.fault("cuda:0", RuntimeError(text)).message.startswith("cuda:0")
 
 

@@ -94,6 +94,36 @@ def test_sliding_window_equals_monai(folder: Path, name: str, device: str) -> No
     np.testing.assert_allclose(got, want, atol=1e-4, rtol=1e-5)
 
 
+class _Pinning:
+    """A Program with buffers of its own, which says where what it was fed lies."""
+
+    def __init__(self, program: Any) -> None:
+        self._program = program
+        self.own: list[Array] = []
+        self.fed: list[bool] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._program, name)
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        self.own.append(np.zeros(shape, dtype))
+        return self.own[-1]
+
+    def submit(self, feeds: dict[str, Array]) -> Any:
+        self.fed += [any(np.shares_memory(array, own) for own in self.own) for array in feeds.values()]
+        return self._program.submit(feeds)
+
+
+def test_windows_are_cut_into_buffers_of_the_device(folder: Path) -> None:
+    first, last, spec, image, want = golden_case(CASES[0])
+    program = _Pinning(open_program(segmenter(folder / "golden.onnx", first, last), "ort:cpu"))
+    got = infer(program, image, spec).logits
+    program.close()
+    assert got is not None
+    np.testing.assert_allclose(got, want, atol=1e-4, rtol=1e-5)
+    assert program.fed and all(program.fed)
+
+
 def importance_map(roi: tuple[int, ...], mode: str, sigma_scale: Any = 0.125) -> Array:
     """The weights as the kernels multiply them."""
     weights = importance(roi, mode, sigma_scale)
