@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
@@ -17,26 +16,6 @@ namespace bedside::cpu {
 
 namespace {
 
-// Kernels often follow each other within microseconds, and waking a thread that sleeps takes 50: whoever waits looks
-// out for so long before it sleeps.
-constexpr std::chrono::microseconds kLookOut{50};
-
-// Waits until `seen` or the time is up.
-template <typename F>
-void look_out(F&& seen) {
-  const auto until = std::chrono::steady_clock::now() + kLookOut;
-  do {
-    for (int i = 0; i < 32; ++i) {
-      if (seen()) return;
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#elif defined(__aarch64__)
-      asm volatile("yield");
-#endif
-    }
-  } while (std::chrono::steady_clock::now() < until);
-}
-
 // A loop under way; it lives on its caller's stack, so the caller waits until no helper holds it.
 struct Job {
   detail::Body body;
@@ -44,9 +23,9 @@ struct Job {
   Index items;
   Index grain;
   std::atomic<Index> next{0};
-  int wanted = 0;               // helpers that may still join; guarded by the pool's mutex, as the rest
-  int joined = 0;               // helpers that have ever joined: their slots are 1..joined
-  std::atomic<int> running{0};  // helpers at work; changed under the mutex, and then the helper leaves the job alone
+  int wanted = 0;   // helpers that may still join; guarded by the pool's mutex, as the rest
+  int joined = 0;   // helpers that have ever joined: their slots are 1..joined
+  int running = 0;  // helpers at work
   Job* link = nullptr;
 
   void work(int slot) {
@@ -67,24 +46,17 @@ class Pool {
       job.wanted = std::min(threads - 1, workers_);
       job.link = jobs_;
       jobs_ = &job;
-      posted_.fetch_add(1, std::memory_order_relaxed);
     }
     for (int i = 0; i < threads - 1; ++i) wake_.notify_one();
     job.work(0);
-    {
-      std::lock_guard lock(mutex_);
-      for (Job** at = &jobs_; *at != nullptr; at = &(*at)->link) {
-        if (*at == &job) {
-          *at = job.link;
-          break;
-        }
+    std::unique_lock lock(mutex_);
+    for (Job** at = &jobs_; *at != nullptr; at = &(*at)->link) {
+      if (*at == &job) {
+        *at = job.link;
+        break;
       }
     }
-    const auto done = [&] { return job.running.load(std::memory_order_acquire) == 0; };
-    look_out(done);
-    if (done()) return;
-    std::unique_lock lock(mutex_);
-    done_.wait(lock, done);
+    done_.wait(lock, [&] { return job.running == 0; });
   }
 
  private:
@@ -100,36 +72,25 @@ class Pool {
 
   [[noreturn]] void serve() {
     std::unique_lock lock(mutex_);
-    bool looked = false;
     for (;;) {
       Job* job = jobs_;
       while (job != nullptr && job->wanted == 0) job = job->link;
       if (job == nullptr) {
-        if (looked) {
-          wake_.wait(lock);
-          continue;
-        }
-        const unsigned before = posted_.load(std::memory_order_relaxed);
-        lock.unlock();
-        look_out([&] { return posted_.load(std::memory_order_relaxed) != before; });
-        lock.lock();
-        looked = true;
+        wake_.wait(lock);
         continue;
       }
-      looked = false;
       --job->wanted;
-      job->running.fetch_add(1, std::memory_order_relaxed);
+      ++job->running;
       const int slot = ++job->joined;
       lock.unlock();
       job->work(slot);
       lock.lock();
-      if (job->running.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
+      if (--job->running == 0) done_.notify_all();
     }
   }
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  std::atomic<unsigned> posted_{0};  // jobs so far; changed under the mutex
   Job* jobs_ = nullptr;
   int workers_ = 0;
 };
