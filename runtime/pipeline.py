@@ -21,6 +21,7 @@ from .errors import DeliveryError, DeviceUnavailable, StudyRejected
 from .findings import Findings, find
 from .image import Cine, Frame, Image, Volume
 from .inferer import infer, infer_cine
+from .instruction_set import require_instruction_set
 from .int8_host import require_exact
 from .quantize.card import precision_notes
 from .report import Provenance, ReportInput, WrittenFile, require_own, require_writable, write_all
@@ -147,12 +148,14 @@ def run(
     BundleError
         The bundle is incomplete, altered, asks for what this version does not have, or has no model of the precision.
     DeviceUnavailable, DeviceFault
-        The device is not there, computes INT8 wrongly on this host, or failed.
+        The device is not there, computes INT8 wrongly on this host, or failed; or BEDSIDE_KERNEL_ISA names what this
+        CPU has not.
     DeliveryError
         The results could not be written or did not read back.
     """
     set_once()
     clock = Stopwatch(progress)
+    require_instruction_set()
     if out == "":
         raise DeliveryError("the path of the folder for the results is empty", mend="name a folder with -o")
     if out is not None:
