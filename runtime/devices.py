@@ -6,7 +6,8 @@ that part of the string.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -42,20 +43,48 @@ _BUILT_IN = {
 
 
 def list_devices() -> list[Device]:
-    """Every device that a backend knows of on this host, usable or not, built-in backends first. Never raises."""
-    devices: list[Device] = []
+    """Every device that a backend knows of on this host, usable or not, built-in backends first. Never raises.
+
+    It asks drivers in this process: a driver that crashes takes the process with it. :mod:`.probing` has a child ask.
+    """
+    return [device for family, devices in probe_families(families()) for device in devices or ()]
+
+
+def families() -> tuple[str, ...]:
+    """The part before the colon of every device string that there is a backend for, built-in backends first."""
+    return tuple(_loaders())
+
+
+def probe_families(wanted: Sequence[str]) -> Iterator[tuple[str, list[Device] | None]]:
+    """Probe backends one after the other, in this process: each family with None before, with its devices after.
+
+    A backend of several families lists them all under the first one that is wanted.
+    """
     asked: list[Backend] = []
-    for family, loader in _loaders().items():
+    loaders = _loaders()
+    for family in wanted:
+        yield family, None
         try:
-            backend = loader()
-            if any(backend is other for other in asked):
-                continue  # one module may have several families, and lists them all
+            backend = loaders[family]()
+            new = not any(backend is other for other in asked)
             asked.append(backend)
-            devices += backend.probe()
+            devices = backend.probe() if new else []
         except Exception as error:  # a third party's module may break its promise; the others are still listed
             reason = f"the backend does not load: {one_line(error)}"
-            devices.append(Device(family, family, False, reason, f"repair or remove the package that adds '{family}'"))
-    return devices
+            devices = [Device(family, family, False, reason, f"repair or remove the package that adds '{family}'")]
+        yield family, devices
+
+
+def requirements(device: str) -> tuple[str, ...]:
+    """Names of the Python packages that a device's backend needs; none where there is no such backend."""
+    loader = _loaders().get(device.partition(":")[0])
+    if loader is None:
+        return ()
+    try:
+        needed = loader().REQUIRES
+    except Exception:  # it does not load: open_program says so
+        return ()
+    return tuple(re.split(r"[^\w.-]", requirement.strip())[0] for requirement in needed)
 
 
 def open_program(model_path: Path, device: str, options: Options = Options()) -> Program:  # noqa: B008
@@ -76,7 +105,7 @@ def open_program(model_path: Path, device: str, options: Options = Options()) ->
     family = device.partition(":")[0]
     loaders = _loaders()
     if family not in loaders:
-        raise DeviceUnavailable(f"unknown device '{device}'", mend=f"one of {', '.join(_known_ids())}")
+        raise DeviceUnavailable(f"unknown device '{device}'", mend="`bedside devices` lists what is there")
     try:
         backend = loaders[family]()
     except Exception as error:
@@ -99,7 +128,3 @@ def _loaders() -> dict[str, Callable[[], Backend]]:
     for entry in entry_points(group=ENTRY_POINTS):
         loaders.setdefault(entry.name, entry.load)
     return loaders
-
-
-def _known_ids() -> list[str]:
-    return [device.id for device in list_devices() if device.available]

@@ -7,12 +7,12 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from bedside.backends.contract import Device
 
-from .devices import list_devices
+from .host import processor
+from .probing import list_devices
 from .study import codecs
 from .threads import set_once
 
@@ -74,7 +74,7 @@ def describe_host() -> dict[str, Any]:
 
     budget = set_once()
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": budget.threads,
@@ -100,13 +100,3 @@ def examine() -> Report:
     if not any(device.available for device in devices if device.id not in ("null", "reference")):
         problems.append("no device can run a model: pip install openvino")
     return Report(describe_host(), packages, devices, decoders, tuple(problems))
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -14,7 +14,7 @@ from .program import app
 @app.command()
 def devices(json_file: JsonOption = None) -> None:
     """List the devices of this host: which can be used, and what would make the others usable."""
-    from ..devices import list_devices
+    from ..probing import list_devices
 
     with one_line_errors(json_file):
         found = list_devices()
