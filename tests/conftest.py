@@ -37,6 +37,32 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         os.environ["BEDSIDE_CACHE"] = before
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that nothing is in yet."""
+    monkeypatch.setenv("BEDSIDE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """``install("acme", source)`` is a third party's package with that backend, for this process and its children."""
+
+    def add(family: str, source: str) -> None:
+        folder = tmp_path / "site"
+        about = folder / f"bedside_{family}-1.0.dist-info"
+        about.mkdir(parents=True)
+        (folder / f"bedside_{family}.py").write_text(source, encoding="utf-8")
+        (about / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: bedside-{family}\nVersion: 1.0\n", encoding="utf-8"
+        )
+        entry = f"[bedside.backends]\n{family} = bedside_{family}\n"
+        (about / "entry_points.txt").write_text(entry, encoding="utf-8")
+        monkeypatch.syspath_prepend(folder)
+
+    return add
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
     """``shared_data("ct-chest-60")`` is that folder of real data, or the test is skipped and says so."""
