@@ -18,13 +18,16 @@ from pydicom.data import get_testdata_file
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from bedside.backends.contract import Device
 from bedside.phantoms import NoduleSpec, breast_us, chest_ct, write_breast_us, write_chest_ct
-from bedside.runtime import BedsideError, DeviceUnavailable, Result, list_devices, load_bundle, run
+from bedside.runtime import BedsideError, DeviceUnavailable, Result, list_devices, load_bundle, prove, run
 from bedside.runtime.console import print_error
+from bedside.runtime.proof import stored
 
 from .demo_page import Demonstration, render
 
 DEVICES = ("openvino:CPU", "ort:cpu")
+BUNDLES = ("ct-lung-nodule", "us-breast-lesion")
 CT_SEED = 2026
 CT_NODULES = (
     NoduleSpec(28.0, "solid", "pleura"),
@@ -45,8 +48,8 @@ def main(
 ) -> None:
     """Run the demonstration."""
     try:
-        usable = {device.id for device in list_devices() if device.available}
-        devices = [device for device in DEVICES if device in usable]
+        usable = {device.id: device for device in list_devices() if device.available}
+        devices = [usable[device] for device in DEVICES if device in usable]
         if not devices:
             raise DeviceUnavailable("no CPU backend is installed", mend="pip install 'bedside[ort]'")
         demonstration = demonstrate(out, devices, slices)
@@ -59,12 +62,12 @@ def main(
     typer.echo(f"open {page}")
 
 
-def demonstrate(out: Path, devices: list[str], slices: int) -> Demonstration:
+def demonstrate(out: Path, usable: list[Device], slices: int) -> Demonstration:
     """Generate the studies, run the bundles, and collect what the page shows."""
     out.mkdir(parents=True, exist_ok=True)
     for folder in ("studies", "results"):
         shutil.rmtree(out / folder, ignore_errors=True)
-    studies = out / "studies"
+    studies, devices = out / "studies", [device.id for device in usable]
     columns = (SpinnerColumn(), TextColumn("{task.description:<58}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task("Generating the phantom chest CT", total=None)
@@ -75,6 +78,13 @@ def demonstrate(out: Path, devices: list[str], slices: int) -> Demonstration:
         for (seed, lesion), phantom in zip(US_CASES, breasts, strict=True):
             write_breast_us(phantom, studies / f"breast-us-{lesion}-{seed}")
         bars.update(task, total=1, completed=1, description="Phantom studies generated")
+        for name in BUNDLES:
+            for device in usable:
+                if stored(load_bundle(name), device) is None:
+                    title = f"Proving {name} on {device.id}"
+                    bar = bars.add_task(title, total=None)
+                    prove(name, device.id, progress=_listen(bars, bar, title))  # results say how it ended
+                    bars.update(bar, total=1, completed=1, description=title)
 
         def go(bundle: str, study: Path, label: str) -> dict[str, Result]:
             results = {}
@@ -100,7 +110,7 @@ def demonstrate(out: Path, devices: list[str], slices: int) -> Demonstration:
         ct=ct,
         us=tuple(us),
         cine=cine,
-        bundles=(load_bundle("ct-lung-nodule"), load_bundle("us-breast-lesion")),
+        bundles=(load_bundle(BUNDLES[0]), load_bundle(BUNDLES[1])),
         when=datetime.now(),
         host=f"{platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}",
     )

@@ -6,7 +6,6 @@ from . import threads
 from .bundle.check import check_bundle
 from .bundle.load import Bundle, load_bundle
 from .bundle.make import import_bundle, new_bundle
-from .devices import list_devices
 from .doctor import examine
 from .errors import (
     BedsideError,
@@ -19,6 +18,8 @@ from .errors import (
 )
 from .overview import overview
 from .pipeline import Result, run
+from .probing import list_devices
+from .proof import Proof, prove
 from .study import Study, load_study
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "DeliveryError",
     "DeviceFault",
     "DeviceUnavailable",
+    "Proof",
     "ProofFailed",
     "Result",
     "Study",
@@ -40,6 +42,7 @@ __all__ = [
     "load_study",
     "new_bundle",
     "overview",
+    "prove",
     "run",
 ]
 

@@ -318,6 +318,8 @@ def print_result(result: Result) -> None:
         scores = [(s.name, f"{s.probability:.3f}", "positive" if s.positive else "negative") for s in findings.scores]
         title = f"{result.bundle.name} {result.bundle.version} on {result.provenance.device}"
         print_table(title, ("class", "probability", "against its threshold"), scores)
+    if result.provenance.proof.proved:
+        out.print(f"{result.provenance.device}: {result.provenance.proof.text}", markup=False, soft_wrap=True)
     for note in (*findings.notes, *result.provenance.notes, *_skipped(result)):
         out.print(f"note: {note}", markup=False, soft_wrap=True)
     times = ", ".join(f"{name} {ms:.0f}" for name, ms in result.stage_ms.items())

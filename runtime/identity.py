@@ -82,7 +82,7 @@ def identity(bundle: Bundle, precision: str, device: Device) -> Identity:
         The bundle has no model of that precision.
     """
     return Identity(
-        model_sha256=bundle.sha256,
+        model_sha256=bundle.variant(precision).sha256,
         bundle_sha256=content_sha256(bundle),
         precision=precision,
         device=device.id,

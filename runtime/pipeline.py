@@ -16,13 +16,13 @@ from bedside.backends.contract import Array, Options, Program
 
 from . import geometry
 from .bundle.load import Bundle, load_bundle
-from .devices import open_program
 from .errors import DeliveryError, DeviceUnavailable, StudyRejected
 from .findings import Findings, find
 from .image import Cine, Frame, Image, Volume
 from .inferer import infer, infer_cine
-from .instruction_set import require_instruction_set
 from .int8_host import require_exact
+from .opening import open_tried
+from .proof import stamp
 from .quantize.card import precision_notes
 from .report import Provenance, ReportInput, WrittenFile, require_own, require_writable, write_all
 from .report.readable import readable
@@ -148,14 +148,12 @@ def run(
     BundleError
         The bundle is incomplete, altered, asks for what this version does not have, or has no model of the precision.
     DeviceUnavailable, DeviceFault
-        The device is not there, computes INT8 wrongly on this host, or failed; or BEDSIDE_KERNEL_ISA names what this
-        CPU has not.
+        The device is not there, computes INT8 wrongly on this host, or failed.
     DeliveryError
         The results could not be written or did not read back.
     """
     set_once()
     clock = Stopwatch(progress)
-    require_instruction_set()
     if out == "":
         raise DeliveryError("the path of the folder for the results is empty", mend="name a folder with -o")
     if out is not None:
@@ -182,7 +180,8 @@ def run(
                 require_exact(program, bundle.variant("int8"))
             several = bundle.inferer.kind == "sliding" or (instance is not None and instance.frames > 1)
             hint: Literal["latency", "throughput"] = "throughput" if several else "latency"
-            program = open_program(bundle.model_path, program, Options(threads=threads, in_flight=2, hint=hint))
+            options = Options(threads=threads, in_flight=2, hint=hint)
+            program = open_tried(bundle.model_path, bundle.sha256, program, options, progress=progress)
     try:
         read = _read_planes(job, instance) if instance is not None else _read_volume(job, verdict)
         output = _infer(program, job, read.source)
@@ -363,14 +362,17 @@ def _finish(
 def _provenance(program: Program, job: _Job, verdict: geometry.Verdict | None) -> Provenance:
     device, study, selection = program.device, job.study, job.selection
     gate = () if verdict is None else verdict.notes
+    proof = stamp(job.bundle, device, job.bundle.precision)
+    unproved = () if proof.proved else (f"the device {device.id} is {proof.text}, for this model",)
     return Provenance(
         device=device.id,
         device_name=device.name,
         placement=dict(program.placement()),
         versions=dict(device.versions),
+        proof=proof,
         verdict=None if verdict is None else verdict.to_json(),
         selection={job.series.uid: "taken", **selection.reasons},
-        notes=(*study.notes, *selection.notes, *gate, *precision_notes(job.bundle)),
+        notes=(*study.notes, *selection.notes, *gate, *precision_notes(job.bundle), *unproved),
         input_files=len(job.series.instances),
         skipped=tuple((skipped.name, skipped.reason) for skipped in study.skipped),
     )

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <system_error>
@@ -16,6 +17,26 @@ namespace bedside::cpu {
 
 namespace {
 
+// Kernels often follow each other within microseconds, and waking a thread that sleeps takes 50: whoever waits looks
+// out for so long before it sleeps.
+constexpr std::chrono::microseconds kLookOut{50};
+
+// Waits until `seen` or the time is up.
+template <typename F>
+void look_out(F&& seen) {
+  const auto until = std::chrono::steady_clock::now() + kLookOut;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (seen()) return;
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      asm volatile("yield");
+#endif
+    }
+  } while (std::chrono::steady_clock::now() < until);
+}
+
 // A loop under way; it lives on its caller's stack, so the caller waits until no helper holds it.
 struct Job {
   detail::Body body;
@@ -23,9 +44,9 @@ struct Job {
   Index items;
   Index grain;
   std::atomic<Index> next{0};
-  int wanted = 0;   // helpers that may still join; guarded by the pool's mutex, as the rest
-  int joined = 0;   // helpers that have ever joined: their slots are 1..joined
-  int running = 0;  // helpers at work
+  int wanted = 0;               // helpers that may still join; guarded by the pool's mutex, as the rest
+  int joined = 0;               // helpers that have ever joined: their slots are 1..joined
+  std::atomic<int> running{0};  // helpers at work; changed under the mutex, and then the helper leaves the job alone
   Job* link = nullptr;
 
   void work(int slot) {
@@ -46,17 +67,24 @@ class Pool {
       job.wanted = std::min(threads - 1, workers_);
       job.link = jobs_;
       jobs_ = &job;
+      posted_.fetch_add(1, std::memory_order_relaxed);
     }
     for (int i = 0; i < threads - 1; ++i) wake_.notify_one();
     job.work(0);
-    std::unique_lock lock(mutex_);
-    for (Job** at = &jobs_; *at != nullptr; at = &(*at)->link) {
-      if (*at == &job) {
-        *at = job.link;
-        break;
+    {
+      std::lock_guard lock(mutex_);
+      for (Job** at = &jobs_; *at != nullptr; at = &(*at)->link) {
+        if (*at == &job) {
+          *at = job.link;
+          break;
+        }
       }
     }
-    done_.wait(lock, [&] { return job.running == 0; });
+    const auto done = [&] { return job.running.load(std::memory_order_acquire) == 0; };
+    look_out(done);
+    if (done()) return;
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, done);
   }
 
  private:
@@ -72,25 +100,36 @@ class Pool {
 
   [[noreturn]] void serve() {
     std::unique_lock lock(mutex_);
+    bool looked = false;
     for (;;) {
       Job* job = jobs_;
       while (job != nullptr && job->wanted == 0) job = job->link;
       if (job == nullptr) {
-        wake_.wait(lock);
+        if (looked) {
+          wake_.wait(lock);
+          continue;
+        }
+        const unsigned before = posted_.load(std::memory_order_relaxed);
+        lock.unlock();
+        look_out([&] { return posted_.load(std::memory_order_relaxed) != before; });
+        lock.lock();
+        looked = true;
         continue;
       }
+      looked = false;
       --job->wanted;
-      ++job->running;
+      job->running.fetch_add(1, std::memory_order_relaxed);
       const int slot = ++job->joined;
       lock.unlock();
       job->work(slot);
       lock.lock();
-      if (--job->running == 0) done_.notify_all();
+      if (job->running.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
     }
   }
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
+  std::atomic<unsigned> posted_{0};  // jobs so far; changed under the mutex
   Job* jobs_ = nullptr;
   int workers_ = 0;
 };

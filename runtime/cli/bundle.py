@@ -59,3 +59,28 @@ def bundle_import(
         console.write_json(report, json_file)
         if str(json_file) != "-":
             console.print_made(report)
+
+
+@bundle_app.command("golden")
+def bundle_golden(
+    bundle: Annotated[Path, typer.Argument(help="The bundle folder.")],
+    study: Annotated[
+        list[str] | None, typer.Option("--study", help="Copy this de-identified DICOM study into it as a new case.")
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option("--device", help="A device that must give it; default openvino:CPU and ort:cpu."),
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=0, help="Host threads; 0 is every core.")] = 0,
+    json_file: JsonOption = None,
+) -> None:
+    """Write what a bundle's golden cases must give, where several devices agree on it."""
+    from ..golden.make import DEVICES, make_golden
+
+    with one_line_errors(json_file):
+        with console.progress_on_terminal() as progress:
+            report = make_golden(bundle, study or (), devices=device or DEVICES, threads=threads, progress=progress)
+        console.write_json(report, json_file)
+        if str(json_file) != "-":
+            rows = [tuple(case.values()) for case in report["cases"]]
+            console.print_table(f"Golden cases of {report['bundle']}", ("study", "expect", "findings", "windows"), rows)

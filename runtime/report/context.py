@@ -13,6 +13,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
 from ..image import Cine, Frame, Image, Volume
+from ..stamp import Stamp
 from ..study.source_images import MANUFACTURER as MANUFACTURER
 from ..uids import content_uid
 
@@ -69,6 +70,8 @@ class Provenance:
     device_name: str = ""
     placement: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    proof: Stamp = field(default_factory=Stamp)
+    """Whether the device gives the bundle's golden findings on this host."""
     stage_ms: dict[str, float] = field(default_factory=dict)
     verdict: Any = None
     """The geometry verdict, as JSON values."""
@@ -237,7 +240,9 @@ def algorithm_item(data: ReportInput) -> Dataset:
     item = Dataset()
     item.AlgorithmFamilyCodeSequence = [code_item("123110", "DCM", "Artificial Intelligence")]
     item.AlgorithmVersion = data.bundle.version[:64]
-    item.AlgorithmParameters = f"model SHA-256 {data.bundle.sha256}; device {data.provenance.device}"
+    item.AlgorithmParameters = (
+        f"model SHA-256 {data.bundle.sha256}; device {data.provenance.device}, {data.provenance.proof.text}"
+    )
     item.AlgorithmName = data.bundle.name[:64]
     item.AlgorithmSource = MANUFACTURER
     return item

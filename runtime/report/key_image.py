@@ -149,7 +149,10 @@ def _lesion(data: ReportInput, lesion: Lesion) -> KeyImage:
 
 
 def _footer(data: ReportInput) -> str:
-    return f"{data.bundle.name} {data.bundle.version} on {data.provenance.device}"
+    proof = data.provenance.proof
+    # Why it failed stands in the SR: the line under a picture has no room for it.
+    verdict = proof.text if proof.proved else "not proved"
+    return f"{data.bundle.name} {data.bundle.version} on {data.provenance.device}, {verdict}"
 
 
 def _classified(data: ReportInput) -> KeyImage:
@@ -225,7 +228,7 @@ def _range(
     """1st and 99th percentile of modality values, without those of padding."""
     values = np.empty(pixels.shape, np.float32)
     kernels.rescale(
-        pixels, values, slope=slope, intercept=intercept, padding_value=padding, padding_out=np.nan, threads=threads
+        pixels, values, slope=slope, intercept=intercept, padding=padding, padding_out=np.nan, threads=threads
     )
     least, _, padded, _ = kernels.minmax(values, threads=threads)
     if padded == values.size:
@@ -235,13 +238,7 @@ def _range(
         # Percentiles can leave zeros out: the pixels are moved above zero, and the padding to it.
         up = 1.0 - least
         kernels.rescale(
-            pixels,
-            values,
-            slope=slope,
-            intercept=intercept + up,
-            padding_value=padding,
-            padding_out=0.0,
-            threads=threads,
+            pixels, values, slope=slope, intercept=intercept + up, padding=padding, padding_out=0.0, threads=threads
         )
     low, high = kernels.percentiles(values, (1, 99), nonzero=padded > 0, threads=threads)
     return float(low) - up, float(high) - up

@@ -57,6 +57,7 @@ def build(data: ReportInput, files: list[WrittenFile]) -> dict[str, Any]:
             "name": provenance.device_name,
             "placement": provenance.placement,
             "versions": provenance.versions,
+            "proof": provenance.proof.to_json(),
         },
         "stage_ms": provenance.stage_ms,
         "geometry": provenance.verdict,

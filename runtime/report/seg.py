@@ -109,6 +109,7 @@ def build(data: ReportInput) -> Segmentation | None:
             sop_class,
             data.series_uid("SEG"),
             data.provenance.device,
+            data.provenance.proof.text,
             data.software_version,
             repr([(frame.number, frame.z) for frame in frames]),
             repr([(lesion.number, lesion.label, lesion.tracking_uid) for lesion in lesions]),

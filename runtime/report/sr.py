@@ -133,7 +133,10 @@ def _observer(data: ReportInput) -> Any:
 
 
 def _algorithm(data: ReportInput) -> Any:
-    parameters = [f"model SHA-256 {data.bundle.sha256}", f"device {data.provenance.device}"]
+    parameters = [
+        f"model SHA-256 {data.bundle.sha256}",
+        f"device {data.provenance.device}, {data.provenance.proof.text}",
+    ]
     return hsr.AlgorithmIdentification(name=data.bundle.name, version=data.bundle.version, parameters=parameters)
 
 

@@ -21,6 +21,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("bundle", "check"),
     ("bundle", "new"),
     ("bundle", "import"),
+    ("bundle", "golden"),
+    ("prove",),
 )
 
 

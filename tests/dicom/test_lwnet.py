@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,24 +15,20 @@ from PIL import Image
 from pydicom import dcmread
 from scipy import ndimage
 
-from bedside.runtime import Result, StudyRejected, load_bundle, run
+from bedside.runtime import Result, StudyRejected, load_bundle, prove, run
 from bedside.runtime.image import Image as Source
+from tests.bundles.make_lwnet import KEPT, make_lwnet
 from tests.dicom.make_photograph import CHINESE_NAME, encode_jpeg, make_photograph
 
 SIZE = 512
 THRESHOLD = 0.4196
-KEPT = Path(__file__).resolve().parent.parent / "bundles" / "lwnet"
 
 
 @pytest.fixture(scope="module")
 def lwnet(shared_data: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle with its weights in place."""
-    weights = shared_data("lwnet") / "lwnet_wnet_drive.onnx"
-    root = tmp_path_factory.mktemp("lwnet") / "lwnet"
-    shutil.copytree(KEPT, root)
-    (root / "models").mkdir()
-    shutil.copyfile(weights, root / "models" / "model.onnx")
-    return root
+    """The bundle with its weights and its golden study in place."""
+    shared_data("fundus-ihc-skimage")
+    return make_lwnet(shared_data("lwnet").parent, tmp_path_factory.mktemp("lwnet") / "lwnet")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +88,15 @@ def test_vessels_are_where_the_authors_find_them(result: Result, expected: NDArr
 def test_both_backends_find_the_same(result: Result, lwnet: Path) -> None:
     pytest.importorskip("onnxruntime")
     assert dice(found(result), found(run(result.study, lwnet, "ort:cpu"))) > 0.999
+
+
+@pytest.mark.parametrize("device", ["openvino:CPU", "ort:cpu"])
+def test_it_is_proved_on_both_backends(device: str, lwnet: Path) -> None:
+    if device == "ort:cpu":
+        pytest.importorskip("onnxruntime")
+    proof = prove(lwnet, device)
+    assert proof.proved, proof.reason
+    assert proof.dice is not None and proof.dice > 0.9999
 
 
 @pytest.mark.parametrize("modality", ["OP", "XC"])

@@ -74,6 +74,7 @@ def test_result_json_has_findings_provenance_and_no_patient(tmp_path: Path) -> N
         "name": "a CPU",
         "placement": {"CPU": 41},
         "versions": {"openvino": "2026.4.1"},
+        "proof": {"proved": False, "text": "not proved on this host"},
     }
     assert result["bundle"]["sha256"] == data.bundle.sha256
     assert [lesion["volume_mm3"] for lesion in result["lesions"]] == [one.volume_mm3 for one in data.findings.lesions]
