@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -175,3 +176,26 @@ def bright_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "configs" / "metadata.json").write_text(json.dumps(metadata, ensure_ascii=False), encoding="utf-8")
     (root / "configs" / "inference.json").write_text(json.dumps(inference), encoding="utf-8")
     return root
+
+
+SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
+"""Vulkan computed by the CPU, as Debian's chromium brings it."""
+
+
+def software_vulkan(driver: Path = SWIFTSHADER) -> dict[str, str]:
+    """The environment in which ``webgpu:0`` is a GPU that the CPU computes."""
+    return {
+        "VK_DRIVER_FILES": str(driver),
+        "VK_ICD_FILENAMES": str(driver),  # the name that loaders before 1.3.207 know
+        "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER": "1",
+        "XDG_RUNTIME_DIR": tempfile.gettempdir(),
+    }
+
+
+@pytest.fixture
+def software_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``webgpu:0`` on SwiftShader for one test, or the test is skipped with the line that would make it possible."""
+    if not SWIFTSHADER.exists():
+        pytest.skip("no software Vulkan: apt-get install chromium libvulkan1")
+    for name, value in software_vulkan().items():
+        monkeypatch.setenv(name, value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,29 +99,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         made[name] = folder / f"{name}.onnx"
         made[name].write_bytes(content)
     return made
-
-
-SWIFTSHADER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
-"""Vulkan computed by the CPU, as Debian's chromium brings it."""
-
-
-def software_vulkan(driver: Path = SWIFTSHADER) -> dict[str, str]:
-    """The environment in which ``webgpu:0`` is a GPU that the CPU computes."""
-    return {
-        "VK_DRIVER_FILES": str(driver),
-        "VK_ICD_FILENAMES": str(driver),  # the name that loaders before 1.3.207 know
-        "ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER": "1",
-        "XDG_RUNTIME_DIR": tempfile.gettempdir(),
-    }
-
-
-@pytest.fixture
-def software_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``webgpu:0`` on SwiftShader for one test, or the test is skipped with the line that would make it possible."""
-    if not SWIFTSHADER.exists():
-        pytest.skip("no software Vulkan: apt-get install chromium libvulkan1")
-    for name, value in software_vulkan().items():
-        monkeypatch.setenv(name, value)
 
 
 STANDINS = Path(__file__).resolve().parent / "standins"

@@ -18,8 +18,7 @@ from bedside.backends.onnxruntime import session as sessions
 from bedside.backends.onnxruntime.plugin_memory import PluginMemory
 from bedside.backends.onnxruntime.program import BoundProgram
 from bedside.runtime.devices import list_devices, open_program
-
-from .conftest import SWIFTSHADER, software_vulkan
+from tests.conftest import SWIFTSHADER, software_vulkan
 
 Models = dict[str, Path]
 
