@@ -128,8 +128,11 @@ class Pending(Protocol):
 class Program(Protocol):
     """A model loaded on a device.
 
-    Any thread may call any method. Runs are computed in the order they were started, one at a time unless the backend's
-    own options say otherwise; the results are the same as from one thread.
+    Any thread may call any method. Runs are computed in the order they were started, one at a time unless
+    ``Options.hint`` or the backend's own options say otherwise; the results are the same as from one thread.
+
+    A program that computes on the host's processor may have an attribute ``host_threads``, how many threads one run
+    keeps busy: whoever works beside it keeps to the others. Default: 0.
     """
 
     @property

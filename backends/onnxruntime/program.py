@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from bedside.kernels import thread_budget
+
 from ..blocking import BlockingProgram
 from ..contract import Array, BedsideError, Device, DeviceFault, Options, Tensors, TensorSpec
 from . import session as sessions
@@ -25,6 +27,8 @@ class OrtProgram(BlockingProgram):
         self, session: Any, device: Device, inputs: list[TensorSpec], outputs: list[TensorSpec], options: Options
     ) -> None:
         super().__init__(device, inputs, outputs, options)
+        self.host_threads = (options.threads or thread_budget()) if device.id == "ort:cpu" else 0
+        """Threads of the host that a run keeps busy; what the budget has beyond them is for who runs beside it."""
         self._session = session
         self._names = [spec.name for spec in outputs]
         self._lost: tuple[str, str | None] | None = None

@@ -67,7 +67,7 @@ def test_openvino_on_another_device_is_an_error(models: Models) -> None:
 
 def test_ort_threads_reach_the_library(models: Models) -> None:
     program = onnxruntime.open(models["fixed"], "ort:cpu", Options(threads=1))
-    assert program._session.get_session_options().intra_op_num_threads == 1
+    assert program._session.get_session_options().intra_op_num_threads == program.host_threads == 1
     assert program._session.get_providers() == ["CPUExecutionProvider"]
     program.close()
 
