@@ -70,14 +70,15 @@ class Family:
         return f"pip install 'bedside[{self.name}]'"
 
 
+_CUDNN = "libcudnn.so.9"
 _LIBRARY = "libonnxruntime_providers_{}.so"
 FAMILIES = {
-    "cuda": Family("cuda", (_CUDA,), (_LIBRARY.format("cuda"),), ("libcudnn.so.9",), CUDA),
+    "cuda": Family("cuda", (_CUDA,), (_LIBRARY.format("cuda"),), (_CUDNN,), CUDA),
     "tensorrt": Family(
         "tensorrt",
         (_TENSORRT, _CUDA),
         (_LIBRARY.format("tensorrt"), _LIBRARY.format("cuda")),
-        ("libcudnn.so.9",),
+        (_CUDNN,),
         TENSORRT,
     ),
 }
@@ -101,6 +102,7 @@ class Station:
         versions = {
             "onnxruntime": str(self.library.__version__),
             "cuda": str(self.library.cuda_version),
+            "cudnn": nvidia.cudnn_version(_CUDNN),
             "driver": card.driver,
         }
         if family.name == "tensorrt":

@@ -156,6 +156,15 @@ def pip_line(missing: Iterable[str], cuda: str) -> str:
     return f"pip install {' '.join(sorted(packages))}"
 
 
+def cudnn_version(library: str) -> str:
+    """Version of cuDNN by its own word, e.g. ``9.13.0``; its file's name if it is mute."""
+    try:
+        number = int(ctypes.CDLL(library).cudnnGetVersion())
+    except (OSError, AttributeError):
+        return library
+    return f"{number // 10000}.{number % 10000 // 100}.{number % 100}"
+
+
 def _package(name: str) -> str | None:
     fitting = [front for front in _PACKAGES if name.startswith(front)]
     return _PACKAGES[max(fitting, key=len)] if fitting else None

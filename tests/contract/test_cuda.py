@@ -371,6 +371,33 @@ def test_a_card_without_memory(bench: Any) -> None:
     assert card.program.run({"image": image(1, 1, 24, 20)})["logits"].shape == (1, 3, 24, 20)
 
 
+@pytest.mark.parametrize("family", ["cuda", "tensorrt"])
+def test_a_session_that_cannot_be_made_leaves_nothing(
+    family: str, standin: Any, models: Models, monkeypatch: pytest.MonkeyPatch, engine_cache: Path
+) -> None:
+    """Everything is found but a provider in the wheel: the whole way of open(), down to the check of the session."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime is built with CUDA")
+    runtime = standin("cuda_runtime")
+    # Found by its path, which the linker takes where a name is expected.
+    monkeypatch.setattr(cuda.Station, "linked_as", lambda self, front: str(runtime))
+    station = cuda.Station(onnxruntime, (CARD,), ())
+    monkeypatch.setattr(cuda, "require", lambda family, device: station)
+    with (
+        pytest.warns(UserWarning, match="not in available provider names"),
+        pytest.raises(DeviceFault, match=rf"{family}:0: 3 of 3 nodes of fixed.onnx would run on the CPU"),
+    ):
+        cuda.open(models["fixed"], cuda.FAMILIES[family], 0, Options())
+    assert ctypes.c_int.in_dll(ctypes.CDLL(str(runtime)), "streams").value == 0
+    with pytest.raises(DeviceUnavailable, match="there is no such card") as caught:
+        cuda.open(models["fixed"], cuda.FAMILIES[family], 1, Options())
+    assert caught.value.mend == f"{family}:0 is Card A"
+    described = station.describe(cuda.FAMILIES[family], 0)
+    assert (described.id, described.name) == (f"{family}:0", "Card A")
+    assert described.versions["driver"] == "580.65.06" and described.versions["cudnn"]
+    assert ("tensorrt" in described.versions) == (family == "tensorrt")
+
+
 # TensorRT's engines.
 
 
