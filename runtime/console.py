@@ -72,6 +72,7 @@ STAGE_TITLES = {
     "bundle": "Loading the bundle",
     "read": "Reading headers",
     "select": "Choosing the series",
+    "choose": "Choosing the device",
     "open": "Loading the model",
     "geometry": "Checking the geometry",
     "decode": "Reading pixels",
@@ -318,6 +319,8 @@ def print_result(result: Result) -> None:
         scores = [(s.name, f"{s.probability:.3f}", "positive" if s.positive else "negative") for s in findings.scores]
         title = f"{result.bundle.name} {result.bundle.version} on {result.provenance.device}"
         print_table(title, ("class", "probability", "against its threshold"), scores)
+    for line in _decision(result.provenance.decision):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
     if result.provenance.proof.proved:
         out.print(f"{result.provenance.device}: {result.provenance.proof.text}", markup=False, soft_wrap=True)
     for note in (*findings.notes, *result.provenance.notes, *_skipped(result)):
@@ -327,6 +330,16 @@ def print_result(result: Result) -> None:
     for file in result.files:
         out.print(f"wrote {printable(file.path)}", markup=False, highlight=False, soft_wrap=True)
     out.print("Not for diagnosis.", style="bold")
+
+
+def _decision(decision: Mapping[str, Any] | None) -> Iterator[str]:
+    """Which device a policy chose, and why not another."""
+    if decision is None:
+        return
+    for number, one in enumerate(decision["devices"]):
+        yield f"{'policy ' + decision['policy'] if number == 0 else 'then'}: {one['device']}: {one['reason']}"
+    for one in decision["left_out"]:
+        yield f"left out: {one['device']}: {one['reason']}"
 
 
 def _skipped(result: Result) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,11 +17,14 @@ from bedside.backends.contract import Array, Options, Program
 
 from . import geometry
 from .bundle.load import Bundle, load_bundle
-from .errors import DeliveryError, DeviceUnavailable, StudyRejected
+from .dispatch import DEFAULT_DEVICE, Decision, choose, reprove
+from .errors import BedsideError, DeliveryError, StudyRejected
+from .failover import on, require_computing, require_proved
 from .findings import Findings, find
 from .image import Cine, Frame, Image, Volume
 from .inferer import infer, infer_cine
 from .int8_host import require_exact
+from .measure import load_table
 from .opening import open_tried
 from .proof import stamp
 from .quantize.card import precision_notes
@@ -33,7 +37,6 @@ from .study import Series, Study, load_study, read_cine, read_image, read_volume
 from .study.instance import Instance
 from .threads import beside, set_once
 
-DEFAULT_DEVICE = "openvino:CPU"
 _PLANAR = frozenset({"image", "cine"})
 
 
@@ -99,9 +102,13 @@ class _Read:
 def run(
     study: Study | Path | str,
     bundle: Bundle | Path | str,
-    device: str | Program = DEFAULT_DEVICE,
+    device: str | Program | Decision | None = None,
     *,
     precision: str | None = None,
+    policy: str | None = None,
+    require_proof: bool | None = None,
+    table: Path | None = None,
+    timeout: float | None = None,
     out: Path | str | None = None,
     accept: Collection[str] = (),
     series_uid: str | None = None,
@@ -121,10 +128,21 @@ def run(
         A loaded bundle, its folder or zip, or the name of one that ships with bedside.
     device
         Device string; nothing else runs in its place. Or the bundle's network as a program that is open already, for
-        a caller that runs many studies; it is left open.
+        a caller that runs many studies; it is left open. Or what :func:`~.dispatch.choose` decided. Without it and
+        without a policy it is openvino:CPU.
     precision
         ``f32``, or a variant that the bundle has, ``f16`` or ``int8``; a program that is open already must be of it.
         None is what the bundle was set to by :meth:`Bundle.at`, f32 else.
+    policy
+        In place of a device: ``fastest``, ``least-energy``, ``deadline:33ms`` or ``pin:DEVICE`` (:mod:`.dispatch`). The
+        device that it chooses is replaced when it fails, and the result says so.
+    require_proof
+        Run only on a device that is proved on this host; None is yes for a policy, no for a device.
+    table
+        For the policy: a file of measurements (`bedside measure --json`) in place of those of this host.
+    timeout
+        Seconds that a device may take for one run of the network; None is ten minutes for a device, and for a policy
+        a multiple of what was measured.
     out
         Folder for SEG, SR, key images and result.json; None writes nothing.
     accept
@@ -148,16 +166,22 @@ def run(
     BundleError
         The bundle is incomplete, altered, asks for what this version does not have, or has no model of the precision.
     DeviceUnavailable, DeviceFault
-        The device is not there, computes INT8 wrongly on this host, or failed.
+        The device is not there, computes INT8 wrongly on this host, or failed; with a policy, every device did.
+    ProofFailed
+        The device is to be proved, and is not.
     DeliveryError
         The results could not be written or did not read back.
     """
     set_once()
     clock = Stopwatch(progress)
+    if device is not None and policy is not None:
+        raise BedsideError("both a device and a policy are given", mend="a policy chooses the device: leave that out")
+    if table is not None and policy is None:
+        raise BedsideError("a table of measurements is given and no policy to go by it", mend="--policy fastest")
     if out == "":
         raise DeliveryError("the path of the folder for the results is empty", mend="name a folder with -o")
     if out is not None:
-        _require_deliverable(Path(out), device if isinstance(device, str) else device.device.id)
+        _require_deliverable(Path(out), device)
     if not isinstance(bundle, Bundle):
         with clock.stage("bundle"):
             bundle = load_bundle(bundle)
@@ -173,33 +197,44 @@ def run(
         require_own(Path(out), series.study_uid, series.uid, bundle.name)
     job = _Job(study, bundle, series, selection, instance, threads, clock, progress)
     verdict = _verdict(job, accept) if instance is None else None
-    with clock.stage("open"):
-        program = device
-        if isinstance(program, str):
-            if bundle.precision == "int8":
-                require_exact(program, bundle.variant("int8"))
-            several = bundle.inferer.kind == "sliding" or (instance is not None and instance.frames > 1)
-            hint: Literal["latency", "throughput"] = "throughput" if several else "latency"
-            options = Options(threads=threads, in_flight=2, hint=hint)
-            program = open_tried(bundle.model_path, bundle.sha256, program, options, progress=progress)
-    try:
-        read = _read_planes(job, instance) if instance is not None else _read_volume(job, verdict)
-        output = _infer(program, job, read.source)
-        provenance = _provenance(program, job, verdict)
-    finally:
-        if program is not device:
-            program.close()
+    if policy is not None:
+        with clock.stage("choose"):
+            pinned = None if table is None else load_table(bundle, table)
+            proved = require_proof is not False
+            device = choose(bundle, policy, require_proof=proved, table=pinned, threads=threads, progress=progress)
+    read: list[_Read] = []
+
+    def work(program: Program) -> tuple[Array, Provenance]:
+        if require_proof:
+            require_proved(bundle, program)
+        if not read:  # not before the device is open; one that takes over sees the same pixels
+            read.append(_read_planes(job, instance) if instance is not None else _read_volume(job, verdict))
+        return _infer(program, job, read[0].source), _provenance(program, job, verdict)
+
+    device = device or DEFAULT_DEVICE
+    again = partial(reprove, bundle, progress=progress)
+    outcome, failures = on(device, partial(_open, job), work, reprove=again, clock=clock, timeout=timeout)
+    output, provenance = outcome
+    if out is not None:
+        require_computing(provenance.device)
     with clock.stage("measure"):
-        findings = find(output, read.source, bundle, threads=threads)
-    header, unread = readable(read.header)
+        findings = find(output, read[0].source, bundle, threads=threads)
+    header, unread = readable(read[0].header)
+    notes = (*provenance.notes, *(failure.note for failure in failures), *unread)
     report = ReportInput(
         header=header,
-        source=read.source,
+        source=read[0].source,
         findings=findings,
         bundle=bundle,
-        provenance=replace(provenance, stage_ms=dict(clock.ms), notes=(*provenance.notes, *unread)),
+        provenance=replace(
+            provenance,
+            stage_ms=dict(clock.ms),
+            notes=notes,
+            decision=device.to_json() if isinstance(device, Decision) else None,
+            failures=tuple(failure.to_json() for failure in failures),
+        ),
         software_version=version("bedside"),
-        used=read.frames,
+        used=read[0].frames,
         multi_frame=frozenset(one.sop_instance_uid for one in series.instances if one.frames > 1),
         label_map=label_map,
         threads=threads,
@@ -211,14 +246,23 @@ def run(
     return Result(study, series, report, tuple(files), clock.ms)
 
 
-def _require_deliverable(out: Path, device: str) -> None:
+def _require_deliverable(out: Path, device: str | Program | Decision | None) -> None:
     """Refuse what could not be written in the end, before any work is done for it."""
-    if device == "null":
-        raise DeviceUnavailable(
-            "device null computes nothing, so its results may not be written into a patient's study",
-            mend="choose another device; in Python, run() without out measures with this one",
-        )
+    if isinstance(device, str):
+        require_computing(device)
+    elif isinstance(device, Program):
+        require_computing(device.device.id)
     require_writable(out)
+
+
+def _open(job: _Job, device: str) -> Program:
+    bundle = job.bundle
+    if bundle.precision == "int8":
+        require_exact(device, bundle.variant("int8"))
+    several = bundle.inferer.kind == "sliding" or (job.instance is not None and job.instance.frames > 1)
+    hint: Literal["latency", "throughput"] = "throughput" if several else "latency"
+    options = Options(threads=job.threads, in_flight=2, hint=hint)
+    return open_tried(bundle.model_path, bundle.sha256, device, options, progress=job.progress)
 
 
 def _select(study: Study, bundle: Bundle, series_uid: str | None) -> tuple[Series, Selection]:

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import numpy as np
+
 from bedside.backends.contract import (
     Array,
     BedsideError,
     Device,
     DeviceFault,
+    OwnBuffers,
     Pending,
     Program,
     Tensors,
@@ -66,7 +69,8 @@ class _Thread:
 _idle: list[_Thread] = []
 _overdue: set[Future[Any]] = set()
 # In a forked child the threads are gone.
-os.register_at_fork(after_in_child=lambda: (_idle.clear(), _overdue.clear()))
+os.register_at_fork(after_in_child=_idle.clear)
+os.register_at_fork(after_in_child=_overdue.clear)
 
 
 def overdue() -> int:
@@ -161,6 +165,8 @@ class WatchedProgram:
         self.device: Device = program.device
         self.inputs: tuple[TensorSpec, ...] = program.inputs
         self.outputs: tuple[TensorSpec, ...] = program.outputs
+        self.host_threads: int = getattr(program, "host_threads", 0)
+        """As :func:`bedside.runtime.threads.beside` asks."""
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         return self.call(lambda: self._program.run(feeds), self._limits.run, "gave no answer")
@@ -171,6 +177,13 @@ class WatchedProgram:
 
     def placement(self) -> dict[str, int]:
         return self.call(self._program.placement, self._limits.run, "did not say what runs where")
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Zeros in memory of the device's choice where it has one (:class:`~bedside.backends.contract.OwnBuffers`)."""
+        program = self._program
+        if not isinstance(program, OwnBuffers):
+            return np.zeros(shape, dtype)
+        return self.call(lambda: program.allocate(shape, dtype), self._limits.run, "gave no memory")
 
     def close(self) -> None:
         """Close the program; one that was given up is closed once it comes back, if it ever does.

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -17,6 +18,7 @@ import typer
 
 from .. import console
 from ..threads import set_once
+from ..watchdog import overdue
 from .options import one_line_errors
 
 app = typer.Typer(
@@ -65,6 +67,15 @@ def main() -> None:
     # Work folders with a patient's images must go when the program is told to.
     signal.signal(signal.SIGTERM, _terminate)
     try:
+        _run()
+    except SystemExit as end:
+        if overdue():
+            _leave(end.code)
+        raise
+
+
+def _run() -> None:
+    try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
@@ -80,6 +91,14 @@ def main() -> None:
         name = type(error).__name__
         console.print_failure(f"internal error: {name} in {place}; please report it (bedside --debug ... shows more)")
         sys.exit(1)
+
+
+def _leave(code: object) -> NoReturn:
+    """End at once: a library whose thread hangs in a driver would wait for it when it is unloaded."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 def _output_lost(reason: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,10 +27,37 @@ def run(
     out: Annotated[
         str, typer.Option("-o", "--out", metavar="FOLDER", help="Folder for the results; made if it is not there.")
     ],
-    device: Annotated[str, typer.Option("--device", help="Which device; see `bedside devices`.")] = "openvino:CPU",
+    device: Annotated[
+        str | None,
+        typer.Option("--device", help="This device or an error; see `bedside devices`.", show_default="openvino:CPU"),
+    ] = None,
     precision: Annotated[
         str, typer.Option("--precision", help="f32, or what `bedside quantize` made: f16, int8.")
     ] = "f32",
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy",
+            metavar="POLICY",
+            help="Let a policy choose the device, and another one take over when it fails: fastest, least-energy, "
+            "deadline:33ms (of one run of the network) or pin:DEVICE.",
+        ),
+    ] = None,
+    require_proof: Annotated[
+        bool | None,
+        typer.Option(
+            "--require-proof/--no-require-proof",
+            help="Run only on a device that is proved on this host (`bedside prove`); default with --policy.",
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--table", metavar="FILE", help="Let the policy go by this file of `bedside measure --json`."),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0.001, metavar="SECONDS", help="How long one run of the network may take."),
+    ] = None,
     accept: AcceptOption = "",
     series: Annotated[str | None, typer.Option("--series", metavar="UID", help="Take this series.")] = None,
     study_uid: StudyOption = None,
@@ -51,6 +79,10 @@ def run(
                 bundle,
                 device,
                 precision=precision,
+                policy=policy,
+                require_proof=require_proof,
+                table=table,
+                timeout=timeout,
                 out=out,
                 accept=accepted,
                 series_uid=series,

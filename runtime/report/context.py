@@ -72,6 +72,10 @@ class Provenance:
     versions: dict[str, str] = field(default_factory=dict)
     proof: Stamp = field(default_factory=Stamp)
     """Whether the device gives the bundle's golden findings on this host."""
+    decision: dict[str, Any] | None = None
+    """The policy, the devices it chose from and the reasons, as JSON values; None where the device was named."""
+    failures: tuple[dict[str, Any], ...] = ()
+    """Devices that failed before another one gave this result, or after, as JSON values."""
     stage_ms: dict[str, float] = field(default_factory=dict)
     verdict: Any = None
     """The geometry verdict, as JSON values."""

@@ -59,6 +59,8 @@ def build(data: ReportInput, files: list[WrittenFile]) -> dict[str, Any]:
             "versions": provenance.versions,
             "proof": provenance.proof.to_json(),
         },
+        "decision": provenance.decision,
+        "device_failures": provenance.failures,
         "stage_ms": provenance.stage_ms,
         "geometry": provenance.verdict,
         "selection": provenance.selection,
