@@ -22,7 +22,7 @@ def probe() -> list[Device]:
     try:
         return [_describe(wheels.with_provider(ID, INSTALL, sessions.CPU))]
     except DeviceUnavailable as error:
-        return [Device(ID, _NAME, False, error.message, error.mend or "")]
+        return [Device(ID, _NAME, False, error.message.removeprefix(f"{ID}: "), error.mend or "")]
     except Exception as error:
         return [Device(ID, _NAME, False, one_line(error), INSTALL)]
 

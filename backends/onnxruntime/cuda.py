@@ -162,14 +162,19 @@ def open(model: Path, family: Family, index: int, options: Options) -> BoundProg
 
 def require(family: Family, device: str) -> Station:
     """Everything a family needs; raises DeviceUnavailable that names all that is missing, in one line."""
-    library = wheels.with_provider(device, family.install, *family.providers)
     reasons, mends = [], []
+    cards: tuple[nvidia.Card, ...] = ()
     try:
         cards = tuple(nvidia.cards())
     except nvidia.NoDriver as error:
-        cards = ()
         reasons.append(str(error))
         mends.append(nvidia.DRIVER_MEND)
+    try:
+        library = wheels.with_provider(device, family.install, *family.providers)
+    except DeviceUnavailable as error:
+        reasons.append(error.message.removeprefix(f"{device}: "))
+        mends.append(error.mend or family.install)
+        raise _unavailable(device, reasons, mends) from error
     folder = Path(library.__file__).parent / "capi"
     linked: list[str] = []
     for name in family.libraries:
@@ -183,8 +188,12 @@ def require(family: Family, device: str) -> Station:
         reasons.append(f"missing libraries: {', '.join(missing)}")
         mends.append(nvidia.pip_line(missing, str(library.cuda_version)))
     if reasons:
-        raise DeviceUnavailable(f"{device}: {'; '.join(reasons)}", mend="; ".join(mends))
+        raise _unavailable(device, reasons, mends)
     return Station(library, cards, tuple(linked))
+
+
+def _unavailable(device: str, reasons: list[str], mends: list[str]) -> DeviceUnavailable:
+    return DeviceUnavailable(f"{device}: {'; '.join(reasons)}", mend="; ".join(mends))
 
 
 def cuda_options(index: int, stream: int, values: Mapping[str, str], *, graph: bool) -> dict[str, str]:
@@ -227,7 +236,7 @@ def _probe(family: Family) -> list[Device]:
         station = require(family, device)
         return [station.describe(family, index) for index in range(len(station.cards))]
     except DeviceUnavailable as error:
-        return [Device(device, name, False, error.message, error.mend or "")]
+        return [Device(device, name, False, error.message.removeprefix(f"{device}: "), error.mend or "")]
     except Exception as error:
         return [Device(device, name, False, one_line(error), family.install)]
 

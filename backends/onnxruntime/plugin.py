@@ -229,7 +229,7 @@ def _probe_webgpu() -> Device:
         plugin, library, found = _require(WEBGPU, device)
         return _describe(device, plugin, library, found[0])
     except DeviceUnavailable as error:
-        return Device(device, "GPU through WebGPU", False, error.message, error.mend or "")
+        return Device(device, "GPU through WebGPU", False, error.message.removeprefix(f"{device}: "), error.mend or "")
     except Exception as error:
         return Device(device, "GPU through WebGPU", False, one_line(error), _WEBGPU_INSTALL)
 
@@ -243,6 +243,6 @@ def _probe(plugin: Plugin) -> list[Device]:
             for index, entry in enumerate(found)
         ]
     except DeviceUnavailable as error:
-        return [Device(device, plugin.distribution, False, error.message, error.mend or "")]
+        return [Device(device, plugin.distribution, False, error.message.removeprefix(f"{device}: "), error.mend or "")]
     except Exception as error:
         return [Device(device, plugin.distribution, False, one_line(error), f"pip install -U {plugin.distribution}")]
