@@ -220,7 +220,7 @@ class ScaleIntensityd(Intensity):
         map_parts(state, [self._map(state, part) for part in parts])
 
     def _map(self, state: State, array: Array) -> ValueMap:
-        low, high = statistics.minmax(array, state.threads)
+        low, high = statistics.finite(self.name, *statistics.minmax(array, state.threads))
         values = state.values
         if low == high or values.slope * values.scale == 0:
             return values.linear(1.0 if self.minv is None else self.minv, 0.0)
@@ -259,7 +259,10 @@ class ScaleIntensityRangePercentilesd(Intensity):
         if not statistics.countable(state) or not statistics.rises(state.values):
             state.settle()
         percents = (self.lower, self.upper)
-        ranges = [statistics.percentiles(state, part, percents) for part in _parts(state, self.channel_wise)]
+        ranges = [
+            statistics.finite(self.name, *statistics.percentiles(state, part, percents))
+            for part in _parts(state, self.channel_wise)
+        ]
         b_min, b_max = self.b_min, self.b_max
         if self.relative:
             assert b_min is not None and b_max is not None
@@ -311,7 +314,7 @@ class NormalizeIntensityd(Intensity):
         for index, part in enumerate(_parts(state, self.channel_wise)):
             subtrahend, divisor = self._given(index)
             if subtrahend is None or divisor is None:
-                mean, deviation = statistics.moments(state, part)
+                mean, deviation = statistics.finite(self.name, *statistics.moments(state, part))
                 subtrahend = mean if subtrahend is None else subtrahend
                 divisor = deviation if divisor is None else divisor
             maps.append(state.values.less_mean(subtrahend, divisor or 1.0))
@@ -328,7 +331,7 @@ class NormalizeIntensityd(Intensity):
             subtrahend, divisor = self._given(index)
             if subtrahend is None or divisor is None:
                 count, mean, deviation = kernels.moments(part, nonzero=True, threads=state.threads)
-                mean, deviation = (mean, deviation) if count else (0.0, 1.0)
+                mean, deviation = statistics.finite(self.name, mean, deviation) if count else (0.0, 1.0)
                 subtrahend = mean if subtrahend is None else subtrahend
                 divisor = deviation if divisor is None else divisor
             for source, channel in zip(part, target, strict=True):

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from bedside import kernels
 
 from .. import memory
-from ..dtypes import as_float32, copy_into, readable
+from ..dtypes import READ, copy_into, readable
 from ..image import UltrasoundRegion
 
 Array = NDArray[Any]
@@ -25,7 +25,6 @@ Affine = NDArray[np.floating[Any]]
 
 _LARGE = 1 << 28
 """Bytes from which an array is worth asking for memory: the question takes about as long as filling a megabyte."""
-RESAMPLE_DTYPES = frozenset(np.dtype(name) for name in ("uint8", "int16", "uint16", "float32"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +240,7 @@ def contiguous(array: Array, threads: int) -> Array:
     if array.flags.c_contiguous:
         return array
     out = np.empty(array.shape, array.dtype)
-    if array.ndim != 3 or array.dtype not in RESAMPLE_DTYPES:
+    if array.ndim != 3 or array.dtype not in READ:
         copy_into(array, out, threads)
         return out
     kernels.resample(array, out, np.eye(4)[:3], mode="nearest", threads=threads)
@@ -267,8 +266,7 @@ def resample_cubic(array: Array, matrix: Affine, shape: tuple[int, ...], *, bord
     The numbers are those of scipy.ndimage.map_coordinates of order 3, with mode "nearest" for ``border`` and else
     "constant" with 0: then, unlike the linear one, whatever is outside of the outermost voxels' centres is 0.
     """
-    if array.dtype not in RESAMPLE_DTYPES:
-        array = as_float32(array, threads)
+    array = readable(array, threads)
     padding: Literal["border", "constant"] = "border" if border else "constant"
     full = _in_three_axes(matrix, len(shape))
     out = allocate((array.shape[0], *shape), np.float32)
@@ -296,8 +294,7 @@ def resample(
     padding modes). Linear gives float32, nearest keeps the dtype. ``values`` (linear only) is what follows. ``out``
     (any strides) is written where it is given.
     """
-    if array.dtype not in RESAMPLE_DTYPES:
-        array = as_float32(array, threads)
+    array = readable(array, threads)
     full = _in_three_axes(matrix, len(shape))
     if out is None:
         out = allocate((array.shape[0], *shape), array.dtype if nearest else np.float32)

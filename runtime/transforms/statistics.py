@@ -6,6 +6,7 @@ the few values that a stored type of 8 or 16 bits has.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,9 +15,23 @@ from numpy.typing import NDArray
 from bedside import kernels
 
 from ..dtypes import READ
+from ..errors import StudyRejected
 from .state import Array, State, ValueMap
 
 _COUNTED = frozenset(np.dtype(name) for name in ("uint8", "int8", "uint16", "int16"))
+
+
+def finite(transform: str, *values: float) -> tuple[float, ...]:
+    """What was found out about an image's values, where a transform can go on with it.
+
+    Raises
+    ------
+    StudyRejected
+        One is NaN or infinite, because a value of the image is.
+    """
+    if not all(math.isfinite(value) for value in values):
+        raise StudyRejected(f"{transform}: the image has values that are NaN or infinite")
+    return values
 
 
 def minmax(array: Array, threads: int) -> tuple[float, float]:

@@ -148,3 +148,21 @@ def test_of_an_image_of_one_value() -> None:
     assert (apply(state_of(array, MAPS[1]), "ScaleIntensityd", minv=0.5).rendered() == 0.5 * (37 - 1024)).all()
     zero = np.zeros((1, 3, 4, 5), np.float32)
     assert (apply(state_of(zero), "NormalizeIntensityd", nonzero=True).rendered() == 0).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("NormalizeIntensityd", {}),
+        ("NormalizeIntensityd", {"nonzero": True}),
+        ("NormalizeIntensityd", {"nonzero": True, "channel_wise": True}),
+        ("ScaleIntensityd", {}),
+        ("ScaleIntensityRangePercentilesd", {"lower": 0, "upper": 100, "b_min": 0.0, "b_max": 1.0}),
+    ],
+)
+def test_values_that_are_no_finite_numbers(name: str, arguments: dict[str, Any], bad: float) -> None:
+    array = ct("float32", 2)
+    array[1, 2, 3, 4] = bad
+    with pytest.raises(StudyRejected, match=f"{name}: the image has values that are NaN or infinite"):
+        apply(state_of(array), name, **arguments)
