@@ -1,12 +1,25 @@
 // Arrays in memory, as the kernels see them.
 #pragma once
 
+#include <cstdint>
+
 #include "bedside/host_device.h"
 
 namespace bedside::cpu {
 
 enum class DType { u8, i8, u16, i16, i32, f32, f16 };
 inline constexpr int kDTypes = 7;
+
+// Calls add(T{}, type) for every type that pixels are stored in: how a table of loops gets its entries.
+template <typename Add>
+constexpr void each_stored_type(Add add) {
+  add(std::uint8_t{}, DType::u8);
+  add(std::int8_t{}, DType::i8);
+  add(std::uint16_t{}, DType::u16);
+  add(std::int16_t{}, DType::i16);
+  add(std::int32_t{}, DType::i32);
+  add(float{}, DType::f32);
+}
 
 // Three axes, strides in elements and of either sign.
 struct Array3 {

@@ -9,10 +9,23 @@
 
 namespace bedside::cpu {
 
-// The axes of an array in the order of their strides, the closest last and those of one element first.
-inline void closest_last(const ConstArray3& a, int order[3]) {
+// The axes in the order that `before(axis, other)` says, those that are equal in their own.
+template <typename Before>
+void sort_axes(int order[3], Before&& before) {
   order[0] = 0, order[1] = 1, order[2] = 2;
-  std::stable_sort(order, order + 3, [&](int i, int j) {
+  for (int k = 1; k < 3; ++k) {
+    for (int at = k; at > 0 && before(order[at], order[at - 1]); --at) std::swap(order[at], order[at - 1]);
+  }
+}
+
+// The axes of an array in the order of their strides, the closest last.
+inline void closest_last(const Index stride[3], int order[3]) {
+  sort_axes(order, [&](int i, int j) { return magnitude(stride[i]) > magnitude(stride[j]); });
+}
+
+// The same, but those of one element first.
+inline void closest_last(const ConstArray3& a, int order[3]) {
+  sort_axes(order, [&](int i, int j) {
     const bool one_i = a.shape[i] == 1, one_j = a.shape[j] == 1;
     if (one_i || one_j) return one_i && !one_j;
     return magnitude(a.stride[i]) > magnitude(a.stride[j]);
@@ -66,7 +79,10 @@ class RowWalk {
       extent_[1] = 1;
     }
     middle_per_piece_ = std::max<Index>(1, kPiece / extent_[2]);
-    if (crossed_) row_ = kTile;
+    if (crossed_) {
+      row_ = kTile;
+      if (middle_per_piece_ > kTileRows) middle_per_piece_ -= middle_per_piece_ % kTileRows;
+    }
     blocks_ =
         extent_[1] > 1 ? (extent_[1] + middle_per_piece_ - 1) / middle_per_piece_ : (extent_[2] + kPiece - 1) / kPiece;
   }
@@ -82,7 +98,7 @@ class RowWalk {
   // row(slice if rows_in_slice, offset of the row's first element in each array..., n)
   template <typename F>
   void rows(Index piece, F&& row) const {
-    tiles(piece, extent_[1], [&](Index outer, Index m0, Index middle, Index i, Index n) {
+    tiles(piece, extent_[1], row_, row_, [&](Index outer, Index m0, Index middle, Index i, Index n) {
       for (Index m = m0; m < m0 + middle; ++m) {
         call(row, axis_[0] == 0 ? outer : m, outer, m, i, n, std::make_index_sequence<Arrays>());
       }
@@ -93,10 +109,22 @@ class RowWalk {
   // number of rows, their length): the rows lie beside each other along the middle axis, at most kTileRows of them.
   template <typename F>
   void tiles(Index piece, F&& tile) const {
-    tiles(piece, kTileRows, [&](Index outer, Index m0, Index middle, Index i, Index n) {
+    tiles(piece, row_, row_, tile);
+  }
+  // The same of rows cut to `length` elements, but for the first, of `first`.
+  template <typename F>
+  void tiles(Index piece, Index first, Index length, F&& tile) const {
+    tiles(piece, kTileRows, first, length, [&](Index outer, Index m0, Index middle, Index i, Index n) {
       const auto with_size = [&](Index slice, auto... offset_and_n) { tile(slice, offset_and_n..., middle); };
       call(with_size, outer, outer, m0, i, n, std::make_index_sequence<Arrays>());
     });
+  }
+
+  // Where a piece begins in an array.
+  Index start(Index piece, int array) const {
+    const Index outer = piece / blocks_, block = piece % blocks_;
+    return outer * stride_[array][0] +
+           block * (extent_[1] > 1 ? middle_per_piece_ * stride_[array][1] : kPiece * stride_[array][2]);
   }
 
   static constexpr Index kTileRows = 64;
@@ -107,7 +135,7 @@ class RowWalk {
   static constexpr Index kPiece = Index{1} << 16;  // voxels
 
   template <typename F>
-  void tiles(Index piece, Index most_rows, F&& tile) const {
+  void tiles(Index piece, Index most_rows, Index first, Index length, F&& tile) const {
     const Index outer = piece / blocks_, block = piece % blocks_;
     Index m0 = 0, m1 = 1, i0 = 0, i1 = extent_[2];
     if (extent_[1] > 1) {
@@ -117,9 +145,9 @@ class RowWalk {
       i0 = block * kPiece;
       i1 = std::min(i0 + kPiece, i1);
     }
-    for (Index i = i0; i < i1; i += row_) {
+    for (Index i = i0, next = first; i < i1; i += next, next = length) {
       for (Index m = m0; m < m1; m += most_rows) {
-        tile(outer, m, std::min(most_rows, m1 - m), i, std::min(row_, i1 - i));
+        tile(outer, m, std::min(most_rows, m1 - m), i, std::min(next, i1 - i));
       }
     }
   }

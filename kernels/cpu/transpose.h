@@ -8,6 +8,7 @@
 #endif
 
 #include "bedside/host_device.h"
+#include "turn.h"
 
 namespace bedside::cpu {
 
@@ -108,12 +109,51 @@ static inline void transpose_block(const std::uint8_t* from, Index, std::uint8_t
 }
 #endif
 
-// to[c * to_stride + r] = from[r * from_stride + c]
-static inline void transpose(const float* __restrict from, Index from_stride, float* __restrict to, Index to_stride,
-                             Index rows, Index columns) {
-  const Index whole_rows = rows / kFloatBlock * kFloatBlock, whole_columns = columns / kFloatBlock * kFloatBlock;
-  for (Index c = 0; c < whole_columns; c += kFloatBlock) {
-    for (Index r = 0; r < whole_rows; r += kFloatBlock) {
+// Interleaving row i with row i + 4, three times, turns 8 rows of 8 elements of 2 bytes.
+#if defined(__SSE2__)
+inline constexpr Index kShortBlock = 8;
+
+static inline void transpose_block(const std::uint16_t* from, Index from_stride, std::uint16_t* to, Index to_stride) {
+  __m128i a[8], b[8];
+  for (int i = 0; i < 8; ++i) a[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_stride));
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 4; ++i) {
+      b[2 * i] = _mm_unpacklo_epi16(a[i], a[i + 4]);
+      b[2 * i + 1] = _mm_unpackhi_epi16(a[i], a[i + 4]);
+    }
+    for (int i = 0; i < 8; ++i) a[i] = b[i];
+  }
+  for (int i = 0; i < 8; ++i) _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_stride), a[i]);
+}
+#elif defined(__aarch64__)
+inline constexpr Index kShortBlock = 8;
+
+static inline void transpose_block(const std::uint16_t* from, Index from_stride, std::uint16_t* to, Index to_stride) {
+  uint16x8_t a[8], b[8];
+  for (int i = 0; i < 8; ++i) a[i] = vld1q_u16(from + i * from_stride);
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 4; ++i) {
+      b[2 * i] = vzip1q_u16(a[i], a[i + 4]);
+      b[2 * i + 1] = vzip2q_u16(a[i], a[i + 4]);
+    }
+    for (int i = 0; i < 8; ++i) a[i] = b[i];
+  }
+  for (int i = 0; i < 8; ++i) vst1q_u16(to + i * to_stride, a[i]);
+}
+#else
+inline constexpr Index kShortBlock = 1;
+
+static inline void transpose_block(const std::uint16_t* from, Index, std::uint16_t* to, Index) {
+  *to = *from;
+}
+#endif
+
+template <Index Block, typename T>
+static inline void transpose_blocks(const T* __restrict from, Index from_stride, T* __restrict to, Index to_stride,
+                                    Index rows, Index columns) {
+  const Index whole_rows = rows / Block * Block, whole_columns = columns / Block * Block;
+  for (Index c = 0; c < whole_columns; c += Block) {
+    for (Index r = 0; r < whole_rows; r += Block) {
       transpose_block(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
     }
   }
@@ -122,17 +162,28 @@ static inline void transpose(const float* __restrict from, Index from_stride, fl
   }
 }
 
-static inline void transpose_bytes(const std::uint8_t* __restrict from, Index from_stride, std::uint8_t* __restrict to,
-                                   Index to_stride, Index rows, Index columns) {
-  const Index whole_rows = rows / kByteBlock * kByteBlock, whole_columns = columns / kByteBlock * kByteBlock;
-  for (Index c = 0; c < whole_columns; c += kByteBlock) {
-    for (Index r = 0; r < whole_rows; r += kByteBlock) {
-      transpose_block(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
-    }
-  }
-  for (Index c = 0; c < columns; ++c) {
-    for (Index r = c < whole_columns ? whole_rows : 0; r < rows; ++r) to[c * to_stride + r] = from[r * from_stride + c];
-  }
+// to[c * to_stride + r] = from[r * from_stride + c]
+static inline void transpose(const float* from, Index from_stride, float* to, Index to_stride, Index rows,
+                             Index columns) {
+  transpose_blocks<kFloatBlock>(from, from_stride, to, to_stride, rows, columns);
+}
+
+static inline void transpose_bytes(const std::uint8_t* from, Index from_stride, std::uint8_t* to, Index to_stride,
+                                   Index rows, Index columns) {
+  transpose_blocks<kByteBlock>(from, from_stride, to, to_stride, rows, columns);
+}
+
+template <Index Block, typename T>
+static inline void turn_elements(const void* from, Index from_stride, void* to, Index to_stride, Index rows,
+                                 Index columns) {
+  transpose_blocks<Block>(static_cast<const T*>(from), from_stride, static_cast<T*>(to), to_stride, rows, columns);
+}
+
+// By the bytes of an element; those of 4 move through float registers, which keep every bit.
+static constexpr void add_turns(Turn (&turn)[5]) {
+  turn[1] = turn_elements<kByteBlock, std::uint8_t>;
+  turn[2] = turn_elements<kShortBlock, std::uint16_t>;
+  turn[4] = turn_elements<kFloatBlock, float>;
 }
 
 }  // namespace bedside::cpu

@@ -29,7 +29,7 @@ void spline_coefficients(const ConstArray3& src, const Array3& out, Padding padd
 
   threads = resolve_threads(threads);
   const CubicLoops& loop = cubic_loops();
-  const ResampleLoops& turn = resample_loops();
+  const Turn turn = resample_loops().turn[sizeof(float)];
   const Index longest = std::max({shape[0], shape[1], shape[2]});
   float* const buffers = static_cast<float*>(
       scratch(static_cast<std::size_t>(threads) * static_cast<std::size_t>(longest * kSplineLines) * sizeof(float)));
@@ -45,9 +45,9 @@ void spline_coefficients(const ConstArray3& src, const Array3& out, Padding padd
         for (Index block = 0; block < blocks(shape[1]); ++block) {
           float* const rows = plane + block * kSplineLines * stride[1];
           const Index count = std::min(kSplineLines, shape[1] - block * kSplineLines);
-          turn.transpose(rows, stride[1], work, kSplineLines, count, shape[2]);
+          turn(rows, stride[1], work, kSplineLines, count, shape[2]);
           loop.filter(work, kSplineLines, work, work, kSplineLines, shape[2], count, ends);
-          turn.transpose(work, kSplineLines, rows, stride[1], shape[2], count);
+          turn(work, kSplineLines, rows, stride[1], shape[2], count);
         }
       }
       if (shape[1] > 1) {

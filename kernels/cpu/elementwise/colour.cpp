@@ -113,7 +113,7 @@ void to_gray(const ConstPixels& src, const Array3& out, Photometric photometric,
         }
         rescale_f32(to, 1, to, 1, n, map);
       },
-      [](const char*, Index, float*, Index, Index, Index) {}, false);
+      [](const char*, Index, float*, Index, Index, Index) {}, {false, false});
 }
 
 void ybr_to_rgb(const ConstPixels& src, const Pixels& out, int threads) {

@@ -2,6 +2,8 @@
 // inlined, so that no two builds of one function meet in the linker.
 #include "elementwise/loops.h"
 
+#include <type_traits>
+
 #include "bedside/stored_bits.h"
 #include "stream.h"
 #include "transpose.h"
@@ -258,7 +260,7 @@ void mirror(void* values_, Index stride, Index n, std::int64_t total_, const dou
 }
 
 template <typename T>
-constexpr void add_source(ElementwiseLoops& table, DType type) {
+constexpr void add_type(ElementwiseLoops& table, DType type) {
   const int row = static_cast<int>(type);
   table.rescale[row] = rescale<T>;
   table.rescale_padded[row] = rescale_padded<T>;
@@ -268,30 +270,22 @@ constexpr void add_source(ElementwiseLoops& table, DType type) {
   table.look_up[row][2] = look_up<T, std::uint16_t>;
   table.look_up[row][3] = look_up<T, Bytes3>;
   table.look_up[row][4] = look_up<T, std::uint32_t>;
-}
-
-template <typename T>
-constexpr void add_integer(ElementwiseLoops& table, DType type) {
-  add_source<T>(table, type);
-  auto& row = table.extract_bits[static_cast<int>(type)];
-  row[static_cast<int>(DType::u8)] = extract<T, std::uint8_t>;
-  row[static_cast<int>(DType::i8)] = extract<T, std::int8_t>;
-  row[static_cast<int>(DType::u16)] = extract<T, std::uint16_t>;
-  row[static_cast<int>(DType::i16)] = extract<T, std::int16_t>;
-  row[static_cast<int>(DType::i32)] = extract<T, std::int32_t>;
-  table.mirror[static_cast<int>(type)] = mirror<T, std::uint32_t>;
+  if constexpr (std::is_integral_v<T>) {
+    table.extract_bits[row][static_cast<int>(DType::u8)] = extract<T, std::uint8_t>;
+    table.extract_bits[row][static_cast<int>(DType::i8)] = extract<T, std::int8_t>;
+    table.extract_bits[row][static_cast<int>(DType::u16)] = extract<T, std::uint16_t>;
+    table.extract_bits[row][static_cast<int>(DType::i16)] = extract<T, std::int16_t>;
+    table.extract_bits[row][static_cast<int>(DType::i32)] = extract<T, std::int32_t>;
+    table.mirror[row] = mirror<T, std::uint32_t>;
+  } else {
+    table.rescale[row] = rescale_f32;
+    table.mirror[row] = mirror<T, T>;
+  }
 }
 
 constexpr ElementwiseLoops make_table() {
   ElementwiseLoops table{};
-  add_integer<std::uint8_t>(table, DType::u8);
-  add_integer<std::int8_t>(table, DType::i8);
-  add_integer<std::uint16_t>(table, DType::u16);
-  add_integer<std::int16_t>(table, DType::i16);
-  add_integer<std::int32_t>(table, DType::i32);
-  add_source<float>(table, DType::f32);
-  table.rescale[static_cast<int>(DType::f32)] = rescale_f32;
-  table.mirror[static_cast<int>(DType::f32)] = mirror<float, float>;
+  each_stored_type([&](auto zero, DType type) { add_type<decltype(zero)>(table, type); });
   table.store[static_cast<int>(DType::f32)] = store_row<float>;
   table.store[static_cast<int>(DType::f16)] = store_row<Half>;
   table.store[static_cast<int>(DType::u8)] = store_row<std::uint8_t>;
@@ -299,7 +293,7 @@ constexpr ElementwiseLoops make_table() {
   table.store[static_cast<int>(DType::u16)] = store_row<std::uint16_t>;
   table.store[static_cast<int>(DType::i16)] = store_row<std::int16_t>;
   table.store[static_cast<int>(DType::i32)] = store_row<std::int32_t>;
-  table.transpose = transpose;
+  add_turns(table.turn);
   table.stream = stream;
   table.split = split;
   table.join = join;

@@ -8,6 +8,7 @@
 #include "bedside/sigmoid_window.h"
 #include "bedside/store.h"
 #include "isa.h"
+#include "turn.h"
 
 namespace bedside::cpu {
 
@@ -26,8 +27,7 @@ struct ElementwiseLoops {
   // For every type a network's input may have, and i32, which is only cut. Other groups of kernels use it too, on a
   // block of floats that is still in the first-level cache. to must not be from.
   void (*store[kDTypes])(const float* from, void* to, Index to_stride, Index n, const Quantization&);
-  // to[c * to_stride + r] = from[r * from_stride + c]
-  void (*transpose)(const float* from, Index from_stride, float* to, Index to_stride, Index rows, Index columns);
+  Turn turn[5];                                                   // [bytes of an element], transpose.h
   void (*stream)(void* to, const void* from, std::size_t bytes);  // stream.h
 
   // Pixels [r, g, b] beside each other to three planes, and back.

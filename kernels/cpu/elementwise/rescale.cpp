@@ -23,7 +23,7 @@ void rescale(const ConstArray3& src, const Array3& out, PerSlice slope, PerSlice
       [&](const char* from, Index stride, float* to, Index to_stride, Index n, Index z) {
         plain(from, stride, to, to_stride, n, parameters(z));
       },
-      padding == nullptr);
+      {padding == nullptr, true});
 }
 
 void sigmoid_window(const ConstArray3& src, const Array3& out, const SigmoidWindow& window, int threads,
@@ -32,7 +32,7 @@ void sigmoid_window(const ConstArray3& src, const Array3& out, const SigmoidWind
   map_values(
       src, out, false, finish.quantization, threads,
       [&](const char* from, Index stride, float* to, Index n, Index) { row(from, stride, to, n, window); },
-      [](const char*, Index, float*, Index, Index, Index) {}, false);
+      [](const char*, Index, float*, Index, Index, Index) {}, {false, true});
 }
 
 }  // namespace bedside::cpu

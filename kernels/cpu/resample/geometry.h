@@ -1,8 +1,6 @@
 // What the ways to resample share: the axes of source and output in the order they are walked.
 #pragma once
 
-#include <cstddef>
-
 #include "array.h"
 #include "resample/resample.h"
 
@@ -64,22 +62,6 @@ inline int closest_axis(const Index shape[3], const Index stride[3]) {
   }
   return best;
 }
-
-inline Index round_up(Index n, Index step) {
-  return (n + step - 1) / step * step;
-}
-
-// A bump allocator over one scratch block, sized in a first pass with a null base.
-struct Carver {
-  char* base;
-  std::size_t used = 0;
-  template <typename T>
-  T* take(Index count) {
-    T* const at = base == nullptr ? nullptr : reinterpret_cast<T*>(base + used);
-    used += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return at;
-  }
-};
 
 // Puts the axes into the order in which they are walked and blended: those of the source by their strides, the closest
 // last. Where every one of them follows an output axis of its own, source axis k then follows output axis k, and the

@@ -182,7 +182,7 @@ class Linear {
   void write_turned(const float* tile, Index count, Index z, Index y) const {
     const Index columns = g_.out.shape[2];
     if (direct_) {
-      loop_.transpose(tile, columns, static_cast<float*>(place(z, y)), g_.out.stride[2], count, columns);
+      loop_.turn[sizeof(float)](tile, columns, place(z, y), g_.out.stride[2], count, columns);
       return;
     }
     for (Index i = 0; i < count; ++i) {

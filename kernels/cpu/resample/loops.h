@@ -5,6 +5,7 @@
 #include "bedside/resample.h"
 #include "bedside/rescale.h"
 #include "isa.h"
+#include "turn.h"
 
 namespace bedside::cpu {
 
@@ -18,6 +19,13 @@ struct AffineRow {
   Padding padding;
   double fill;
 };
+
+BEDSIDE_HD double source_coordinate(const AffineRow& row, int axis, Index i) {
+  return row.origin[axis] + row.step[axis] * static_cast<double>(i);
+}
+
+// Voxels of such a row are made so many at a time, step by step, in arrays that stay in the first-level cache.
+inline constexpr int kChunk = 64;
 
 // sample_row takes its columns in blocks of so many.
 inline constexpr Index kSampleBlock = 16;
@@ -47,10 +55,7 @@ struct ResampleLoops {
   // As memcpy, past the cache (a fence must follow).
   void (*stream)(void* to, const void* from, std::size_t bytes);
 
-  // to[c * to_stride + r] = from[r * from_stride + c]; the one for types of other sizes is null.
-  void (*transpose)(const float* from, Index from_stride, float* to, Index to_stride, Index rows, Index columns);
-  void (*turn_1)(const void* from, Index from_stride, void* to, Index to_stride, Index rows, Index columns);
-  void (*turn_2)(const void* from, Index from_stride, void* to, Index to_stride, Index rows, Index columns);
+  Turn turn[5];  // [bytes of an element], transpose.h
 
   // Nearest along the axes: picks[] fill whole 16 bytes of `to`; or, element by element, src[index[i] * stride], where
   // an index below 0 is `fill` (an element).

@@ -213,14 +213,7 @@ class Nearest {
   // A tile of `count` rows that follow each other where the output's memory is contiguous.
   void turn(const char* tile, Index count, char* to) const {
     const Index columns = g_.out.shape[2];
-    if (out_size_ == 1) {
-      loop_.turn_1(tile, columns, to, g_.out.stride[2], count, columns);
-    } else if (out_size_ == 2) {
-      loop_.turn_2(tile, columns, to, g_.out.stride[2], count, columns);
-    } else {  // moves the bits of whatever is there
-      loop_.transpose(reinterpret_cast<const float*>(tile), columns, reinterpret_cast<float*>(to), g_.out.stride[2],
-                      count, columns);
-    }
+    loop_.turn[out_size_](tile, columns, to, g_.out.stride[2], count, columns);
   }
 
   void scatter(const char* from, char* to, Index columns) const {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "elementwise/loops.h"
+#include "layout.h"
 #include "resize/loops.h"
 #include "resize/resize.h"
 #include "scratch.h"
@@ -12,8 +13,8 @@ void correlate(const ConstArray3& src, const Array3& out, const float* weight, I
   for (int a = 0; a < 3; ++a) {
     if (src.shape[a] == 0) return;
   }
-  int order[3] = {0, 1, 2};
-  std::stable_sort(order, order + 3, [&](int a, int b) { return magnitude(src.stride[a]) > magnitude(src.stride[b]); });
+  int order[3];
+  closest_last(src.stride, order);
   const int z = order[0], y = order[1], x = order[2];
   const Index n = src.shape[x], size = item_size(src.type);
   const ResizeLoops& loop = resize_loops();

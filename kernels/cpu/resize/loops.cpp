@@ -297,12 +297,7 @@ constexpr void add_type(ResizeLoops& table, DType type) {
 
 constexpr ResizeLoops make_table() {
   ResizeLoops table{};
-  add_type<std::uint8_t>(table, DType::u8);
-  add_type<std::int8_t>(table, DType::i8);
-  add_type<std::uint16_t>(table, DType::u16);
-  add_type<std::int16_t>(table, DType::i16);
-  add_type<std::int32_t>(table, DType::i32);
-  add_type<float>(table, DType::f32);
+  each_stored_type([&](auto zero, DType type) { add_type<decltype(zero)>(table, type); });
   table.sample = sample;
   table.lerp_sample = lerp_sample;
   table.sample_colour = sample_colour;

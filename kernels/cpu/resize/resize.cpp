@@ -7,6 +7,7 @@
 #include "elementwise/loops.h"
 #include "layout.h"
 #include "resize/loops.h"
+#include "resize/windows.h"
 #include "scratch.h"
 #include "stream.h"
 #include "thread_pool.h"
@@ -16,63 +17,6 @@ namespace bedside::cpu {
 namespace {
 
 constexpr Index kPiece = Index{1} << 15;  // samples of the output that a thread takes at a time
-
-// A bump allocator over one scratch block, sized in a first pass with a null base.
-struct Carver {
-  char* base;
-  std::size_t used = 0;
-  template <typename T>
-  T* take(Index count) {
-    T* const at = base == nullptr ? nullptr : reinterpret_cast<T*>(base + used);
-    used += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return at;
-  }
-};
-
-Index round_up(Index n, Index step) {
-  return (n + step - 1) / step * step;
-}
-
-// A window along one axis: the samples first..first+count-1, weight k at weight[k * step].
-struct Window {
-  Index first, count;
-  const float* weight;
-  Index step;
-  float operator[](Index k) const { return weight[k * step]; }
-};
-
-// The windows of all output samples of an axis; those with fewer samples than the most have weights 0.
-struct Windows {
-  ResizeAxis axis;
-  Index src_stride, out_stride;
-  Index most;
-  std::int32_t* first;
-  std::int32_t* count;
-  float* weight;  // [most][to]
-
-  void carve(Carver& carver) {
-    most = resize_most(axis);
-    first = carver.take<std::int32_t>(axis.to);
-    count = carver.take<std::int32_t>(axis.to);
-    weight = carver.take<float>(round_up(most, kTapsAtOnce) * axis.to);
-  }
-  void fill() {
-    most = 1;
-    for (Index i = 0; i < axis.to; ++i) {
-      const ResizeWindow w = resize_window(axis, i);
-      first[i] = static_cast<std::int32_t>(w.first);
-      count[i] = static_cast<std::int32_t>(w.count);
-      most = std::max(most, w.count);
-    }
-    for (Index i = 0; i < axis.to; ++i) {
-      const ResizeWindow w = resize_window(axis, i);
-      for (Index k = 0; k < round_up(most, kTapsAtOnce); ++k) {
-        weight[k * axis.to + i] = k < w.count ? resize_weight(axis, w, i, k) : 0.0f;
-      }
-    }
-  }
-  Window operator[](Index i) const { return {first[i], count[i], weight + i, axis.to}; }
-};
 
 // What the threads share; the axes are in the order of the source's strides, the closest last.
 struct Plan {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "layout.h"
 #include "resize/loops.h"
 #include "resize/resize.h"
 #include "thread_pool.h"
@@ -13,8 +14,8 @@ void take(const void* src, const Index src_stride[3], void* out, const Index sha
     if (shape[axis] == 0) return;
   }
   // Rows are written along the output's smallest stride.
-  int order[3] = {0, 1, 2};
-  std::stable_sort(order, order + 3, [&](int a, int b) { return magnitude(out_stride[a]) > magnitude(out_stride[b]); });
+  int order[3];
+  closest_last(out_stride, order);
   const int z = order[0], y = order[1], x = order[2];
   const Index n = shape[x];
   const auto pick = resize_loops().pick[item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : 3];
