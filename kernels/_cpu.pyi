@@ -10,17 +10,17 @@ def rescale(
     src: NDArray[Any],
     out: NDArray[Any],
     *,
-    slope: float | NDArray[np.float32],
-    intercept: float | NDArray[np.float32],
+    truncate: bool = False,
+    padding_value: float | None = None,
+    padding_out: float = 0.0,
+    slope: float | NDArray[np.float32] = 1.0,
+    intercept: float | NDArray[np.float32] = 0.0,
     low: float = ...,
     high: float = ...,
     scale: float = 1.0,
     offset: float = 0.0,
     quant_scale: float = 1.0,
     zero_point: int = 0,
-    truncate: bool = False,
-    padding: float | None = None,
-    padding_out: float = 0.0,
     threads: int = 0,
 ) -> None: ...
 def sigmoid_window(
@@ -94,7 +94,7 @@ def look_up(
     threads: int = 0,
 ) -> None: ...
 def extract_bits(src: NDArray[Any], out: NDArray[Any], *, shift: int, bits: int, threads: int = 0) -> None: ...
-def mirror(values: NDArray[Any], total: int, *, padding: float | None = None, threads: int = 0) -> None: ...
+def mirror(values: NDArray[Any], total: int, *, padding_value: float | None = None, threads: int = 0) -> None: ...
 def resample(
     src: NDArray[Any],
     out: NDArray[Any],
@@ -288,7 +288,7 @@ class Components:
         *,
         slope: float | NDArray[np.float32] = 1.0,
         intercept: float | NDArray[np.float32] = 0.0,
-        padding: float | None = None,
+        padding_value: float | None = None,
         threads: int = 0,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...
     def longest_diameters(

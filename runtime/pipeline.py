@@ -23,6 +23,7 @@ from .failover import on, require_computing, require_proved
 from .findings import Findings, find
 from .image import Cine, Frame, Image, Volume
 from .inferer import infer, infer_cine
+from .instruction_set import require_instruction_set
 from .int8_host import require_exact
 from .measure import load_table
 from .opening import open_tried
@@ -166,7 +167,8 @@ def run(
     BundleError
         The bundle is incomplete, altered, asks for what this version does not have, or has no model of the precision.
     DeviceUnavailable, DeviceFault
-        The device is not there, computes INT8 wrongly on this host, or failed; with a policy, every device did.
+        The device is not there, computes INT8 wrongly on this host, or failed; with a policy, every device
+        did; or BEDSIDE_KERNEL_ISA names what this CPU has not.
     ProofFailed
         The device is to be proved, and is not.
     DeliveryError
@@ -174,6 +176,7 @@ def run(
     """
     set_once()
     clock = Stopwatch(progress)
+    require_instruction_set()
     if device is not None and policy is not None:
         raise BedsideError("both a device and a policy are given", mend="a policy chooses the device: leave that out")
     if table is not None and policy is None:

@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 void bind_elementwise(pybind11::module_& m);
+void bind_stored(pybind11::module_& m);
 void bind_resample(pybind11::module_& m);
 void bind_resize(pybind11::module_& m);
 void bind_window(pybind11::module_& m);

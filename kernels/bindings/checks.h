@@ -23,6 +23,9 @@ namespace py = pybind11;
 inline constexpr std::initializer_list<cpu::DType> kStored = {cpu::DType::u8,  cpu::DType::i8,  cpu::DType::u16,
                                                               cpu::DType::i16, cpu::DType::i32, cpu::DType::f32};
 
+inline constexpr std::initializer_list<cpu::DType> kIntegers = {cpu::DType::u8, cpu::DType::i8, cpu::DType::u16,
+                                                                cpu::DType::i16, cpu::DType::i32};
+
 // Types that a network's input may have (bedside/store.h).
 inline constexpr std::initializer_list<cpu::DType> kNetworkInput = {cpu::DType::f32, cpu::DType::f16, cpu::DType::u8,
                                                                     cpu::DType::i8,  cpu::DType::u16, cpu::DType::i16};
@@ -39,6 +42,12 @@ inline std::string type_name(const py::object& object) {
 inline bool is_array(const py::object& object) {
   return py::isinstance<py::array>(object) || py::hasattr(object, "__dlpack__");
 }
+
+// A base of what Python makes by __init__ only. pybind11 asks a class for the memory of an object whose __init__ was
+// not called and then calls methods on what happens to lie there; this one refuses. C++ makes such objects by ::new.
+struct MadeByInit {
+  static void* operator new(std::size_t) { throw py::type_error("__init__ was not called"); }
+};
 
 // A numpy array of the object's memory, without a copy.
 inline py::array as_array(const char* name, const py::object& object) {
@@ -199,16 +208,27 @@ inline void check_not_nan(const char* name, double value) {
   if (std::isnan(value)) refuse(name, "must not be NaN");
 }
 
-// A number: int, float, a numpy scalar or an array without axes.
-inline double number(const char* name, const py::object& object) {
+// A number: int, float, a numpy scalar or an array without axes; NaN is one too.
+inline double number_or_nan(const char* name, const py::object& object) {
+  if (PyFloat_CheckExact(object.ptr())) return PyFloat_AS_DOUBLE(object.ptr());
   const bool has_axes = is_array(object) && py::cast<Index>(object.attr("ndim")) > 0;
   const double value = has_axes ? -1.0 : PyFloat_AsDouble(object.ptr());
   if (has_axes || PyErr_Occurred() != nullptr) {
     PyErr_Clear();
     refuse(name, "must be a number, got " + type_name(object));
   }
+  return value;
+}
+
+inline double number(const char* name, const py::object& object) {
+  const double value = number_or_nan(name, object);
   check_not_nan(name, value);
   return value;
+}
+
+inline std::optional<double> number_or_none(const char* name, const py::object& object) {
+  if (object.is_none()) return std::nullopt;
+  return number(name, object);
 }
 
 inline Index whole_number(const char* name, const py::object& object) {
@@ -263,6 +283,12 @@ inline Rescale check_map(double slope, double intercept, double low, double high
   check_not_nan("offset", offset);
   return {static_cast<float>(slope), static_cast<float>(intercept), static_cast<float>(low),
           static_cast<float>(high),  static_cast<float>(scale),     static_cast<float>(offset)};
+}
+
+inline bool changes_nothing(const Rescale& map) {
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  return map.slope == 1.0f && map.intercept == 0.0f && map.low == -infinity && map.high == infinity &&
+         map.scale == 1.0f && map.offset == 0.0f;
 }
 
 // Whether an element of the type can be the number, but for rounding to float.

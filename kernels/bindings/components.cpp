@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -14,6 +16,7 @@
 #include "../cpu/components/measure.h"
 #include "bindings.h"
 #include "checks.h"
+#include "documented.h"
 #include "label_map.h"
 
 namespace {
@@ -64,7 +67,7 @@ std::vector<std::uint32_t> table(const char* name, const py::object& object, Ind
   return values;
 }
 
-class Components {
+class Components : public MadeByInit {
  public:
   Components(py::object src_, py::object connectivity, py::object groups_, bool channels, int threads) {
     const Argument src("src", src_);
@@ -77,7 +80,7 @@ class Components {
     measure(threads);
   }
 
-  Components select(py::object numbers_, int threads) const {
+  std::unique_ptr<Components> select(py::object numbers_, int threads) const {
     const std::vector<std::uint32_t> numbers = table("numbers", numbers_, runs_.components);
     check_threads(threads);
     const std::uint32_t most = numbers.empty() ? 0 : *std::max_element(numbers.begin(), numbers.end());
@@ -85,13 +88,13 @@ class Components {
       throw py::value_error("'numbers' must be at most the number of components, " + std::to_string(runs_.components) +
                             ", got " + std::to_string(most));
     }
-    Components chosen;
-    chosen.flat_ = flat_;
+    std::unique_ptr<Components> chosen(::new Components);
+    chosen->flat_ = flat_;
     {
       py::gil_scoped_release release;
-      cpu::select_components(runs_, numbers.data(), most, chosen.runs_);
+      cpu::select_components(runs_, numbers.data(), most, chosen->runs_);
     }
-    chosen.measure(threads);
+    chosen->measure(threads);
     return chosen;
   }
 
@@ -111,19 +114,15 @@ class Components {
     cpu::paint(runs_, values_.is_none() ? nullptr : values.data(), clear, to, threads);
   }
 
-  py::tuple statistics(py::object stored_, py::object slope_, py::object intercept_, py::object padding_,
+  py::tuple statistics(py::object stored_, py::object slope_, py::object intercept_, py::object padding_value_,
                        int threads) const {
     const Argument stored("stored", stored_);
     const DType type = check_dtype(stored, kStored);
     check_same(stored);
     const cpu::ConstArray3 from = volume<cpu::ConstArray3>(stored, type, stored.array.data());
     const std::vector<float> slope = of_each_slice("slope", slope_), intercept = of_each_slice("intercept", intercept_);
-    double padding = 0;
-    bool padded = false;
-    if (!padding_.is_none()) {
-      padding = number("padding", padding_);
-      padded = can_hold(type, padding);  // else no voxel is it
-    }
+    const std::optional<double> padding = number_or_none("padding_value", padding_value_);
+    const bool padded = padding && can_hold(type, *padding);  // else no voxel is it
     check_threads(threads);
     const Index n = runs_.components;
     py::array_t<std::int64_t> count = kept<std::int64_t>({n});
@@ -132,7 +131,7 @@ class Components {
       std::int64_t* const counts = count.mutable_data();
       double* const numbers = values.mutable_data();
       py::gil_scoped_release release;
-      cpu::measure_values(runs_, pieces_, from, slope.data(), intercept.data(), padded ? &padding : nullptr, counts,
+      cpu::measure_values(runs_, pieces_, from, slope.data(), intercept.data(), padded ? &*padding : nullptr, counts,
                           numbers, threads);
     }
     return py::make_tuple(count, values);
@@ -257,7 +256,8 @@ std::uint32_t connected_components(py::object src_, py::object out_, py::object 
 }  // namespace
 
 void bind_components(py::module_& m) {
-  py::class_<Components>(m, "Components", R"(Connected components of a label map, with their measurements.
+  py::class_<Components>(m, "Components",
+                         documented(R"(Connected components of a label map, with their measurements.
 
 They are kept as runs along x, so all that is done with them costs what they have, not what the volume has. Numbered
 from 1 in raster order of their first voxel, as scipy.ndimage.label does; a row of the arrays is a component. Arrays of two axes
@@ -272,15 +272,14 @@ connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume; None: all 
 groups : uint8 [256]
     What each label counts as, 0 for background; the labels as they are where it is not given.
 channels : whether src has an axis more in front; a voxel is then the bitwise or over it
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype, shape or connectivity; the argument is named.
-)")
-      .def(py::init<py::object, py::object, py::object, bool, int>(), py::arg("src"), py::kw_only(),
-           py::arg("connectivity"), py::arg("groups") = py::none(), py::arg("channels") = false, py::arg("threads") = 0)
+)",
+                                    "Wrong dtype, shape or connectivity")
+                             .c_str())
+      .def(py::init([](py::object src, py::object connectivity, py::object groups, bool channels, int threads) {
+             return std::unique_ptr<Components>(::new Components(src, connectivity, groups, channels, threads));
+           }),
+           py::arg("src"), py::kw_only(), py::arg("connectivity"), py::arg("groups") = py::none(),
+           py::arg("channels") = false, py::arg("threads") = 0)
       .def_property_readonly("shape", &Components::shape, "Of the label map.")
       .def("__len__", &Components::count)
       .def_readonly("label", &Components::label, "uint8 [n]: what ``groups`` made of the label.")
@@ -290,37 +289,29 @@ ValueError
       .def_readonly("key_slice", &Components::key_slice, "int32 [n]: the first z of those with the most voxels.")
       .def_readonly("key_area", &Components::key_area, "int64 [n]: voxels in that slice.")
       .def("select", &Components::select, py::arg("numbers"), py::kw_only(), py::arg("threads") = 0,
-           R"(Some of the components, put together: component k becomes one of component ``numbers[k]``.
+           documented(R"(Some of the components, put together: component k becomes one of component ``numbers[k]``.
 
 Parameters
 ----------
 numbers : uint32 [n], from 1 and at most n; 0 leaves the component out
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, or a number above n; the argument is named.
-)")
+)",
+                      "Wrong dtype or shape, or a number above n")
+               .c_str())
       .def("paint", &Components::paint, py::arg("out"), py::arg("values") = py::none(), py::kw_only(),
            py::arg("clear") = true, py::arg("threads") = 0,
-           R"(Write the components into an array.
+           documented(R"(Write the components into an array.
 
 Parameters
 ----------
 out : uint8, uint16, int32 or uint32 of the map's shape, any strides
 values : uint32 [n], what to write for each; their numbers from 1 where it is not given
 clear : whether all other voxels become 0; else they stay as they are
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out read-only or too small a type; the argument is named.
-)")
+)",
+                      "Wrong dtype or shape, out read-only or too small a type")
+               .c_str())
       .def("statistics", &Components::statistics, py::arg("stored"), py::kw_only(), py::arg("slope") = 1.0,
-           py::arg("intercept") = 0.0, py::arg("padding") = py::none(), py::arg("threads") = 0,
-           R"(Statistics of ``stored * slope + intercept`` over each component, in float64.
+           py::arg("intercept") = 0.0, py::arg("padding_value") = py::none(), py::arg("threads") = 0,
+           documented(R"(Statistics of ``stored * slope + intercept`` over each component, in float64.
 
 Stored integers of at most 16 bits are summed exactly as long as slope and intercept stay the same; else sums are combined
 by Chan, Golub and LeVeque 1979, in the order of the slices.
@@ -329,24 +320,17 @@ Parameters
 ----------
 stored : uint8, int8, uint16, int16, int32 or float32 of the map's shape, any strides
 slope, intercept : float or float32 [z]
-padding : stored value that is left out
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-count : int64 [n]
+padding_value : a stored value that is left out, or None
+)",
+                      "Wrong dtype or shape", R"(count : int64 [n]
     Voxels that were not left out.
 values : float64 [n, 4]
     Mean, population standard deviation, minimum, maximum; NaN where the count is 0.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape; the argument is named.
 )")
+               .c_str())
       .def("longest_diameters", &Components::longest_diameters, py::arg("pixel"), py::kw_only(),
            py::arg("slices") = py::none(), py::arg("threads") = 0,
-           R"(The largest distance between the centres of two voxels of a component in one slice.
+           documented(R"(The largest distance between the centres of two voxels of a component in one slice.
 
 Of equal ones that in the slice whose box has the longer diagonal, or that comes first.
 
@@ -355,25 +339,20 @@ Parameters
 pixel : float64 [n, 2], above 0
     Pixel size along y and x; the lengths have its unit.
 slices : int32 [n], the one slice to look at for each component; all where it is not given
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-length : float64 [n]
+)",
+                      "Wrong dtype or shape, or a pixel size that is not above 0 and finite", R"(length : float64 [n]
     -1 where the component has no voxel there.
 slice : int32 [n]
 ends : int32 [n, 2, 2]
     (y, x) of both.
+)")
+               .c_str());
 
-Raises
-------
-ValueError
-    Wrong dtype or shape, or a pixel size that is not above 0 and finite; the argument is named.
-)");
-
-  m.def("connected_components", &connected_components, py::arg("src"), py::arg("out"), py::kw_only(),
-        py::arg("connectivity"), py::arg("groups") = py::none(), py::arg("threads") = 0,
-        R"(Number the connected components of a label map in raster order of their first voxel (scipy.ndimage.label).
+  m.def(
+      "connected_components", &connected_components, py::arg("src"), py::arg("out"), py::kw_only(),
+      py::arg("connectivity"), py::arg("groups") = py::none(), py::arg("threads") = 0,
+      documented(
+          R"(Number the connected components of a label map in raster order of their first voxel (scipy.ndimage.label).
 
 Parameters
 ----------
@@ -383,16 +362,9 @@ out : uint8, uint16, int32 or uint32 of src's shape, any strides; 0 is backgroun
 connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume
 groups : uint8 [256]
     What each label counts as, 0 for background; the labels as they are where it is not given.
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-int
+)",
+          "Wrong dtype, shape or connectivity, out overlaps src or is too small a type", R"(int
     How many there are.
-
-Raises
-------
-ValueError
-    Wrong dtype, shape or connectivity, out overlaps src or is too small a type; the argument is named.
-)");
+)")
+          .c_str());
 }

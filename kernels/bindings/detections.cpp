@@ -10,6 +10,7 @@
 #include "../cpu/components/nms.h"
 #include "bindings.h"
 #include "checks.h"
+#include "documented.h"
 
 namespace {
 
@@ -18,7 +19,8 @@ using namespace bedside;
 using namespace bedside::bindings;
 using cpu::DType;
 
-Index nms(py::object boxes_, py::object scores_, py::object out_, double threshold, py::object most_, int threads) {
+Index nms(py::object boxes_, py::object scores_, py::object out_, py::object threshold_, py::object most_,
+          int threads) {
   const Argument boxes("boxes", boxes_), scores("scores", scores_), out("out", out_);
   check_dimensions(boxes, 2, "[n, 4 or 6]");
   check_dtype(boxes, {DType::f32});
@@ -35,7 +37,7 @@ Index nms(py::object boxes_, py::object scores_, py::object out_, double thresho
   if (n > 1 && element_stride(out, 0) != 1) out.refuse("must be contiguous");
   check_apart(out, boxes);
   check_apart(out, scores);
-  check_not_nan("threshold", threshold);
+  const double threshold = number("threshold", threshold_);
   check_threads(threads);
   const Index most = most_.is_none() ? n : whole_number("most", most_);
   if (most < 0) throw py::value_error("'most' must be 0 or more, got " + std::to_string(most));
@@ -70,9 +72,11 @@ Index nms(py::object boxes_, py::object scores_, py::object out_, double thresho
 }  // namespace
 
 void bind_detections(py::module_& m) {
-  m.def("nms", &nms, py::arg("boxes"), py::arg("scores"), py::arg("out"), py::kw_only(), py::arg("threshold"),
-        py::arg("most") = py::none(), py::arg("threads") = 0,
-        R"(Non-maximum suppression (monai.data.box_utils.non_max_suppression, its intersection over union in float32).
+  m.def(
+      "nms", &nms, py::arg("boxes"), py::arg("scores"), py::arg("out"), py::kw_only(), py::arg("threshold"),
+      py::arg("most") = py::none(), py::arg("threads") = 0,
+      documented(
+          R"(Non-maximum suppression (monai.data.box_utils.non_max_suppression, its intersection over union in float32).
 
 Box after box by falling score, of equal ones the first, is kept unless it overlaps one that was kept by more than the
 threshold.
@@ -86,16 +90,9 @@ out : int64 [n], contiguous
     The indices that are kept stand in front, best first.
 threshold : intersection over union
 most : how many are kept at most
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-int
+)",
+          "Wrong dtype or shape, scores with NaN, boxes that are none", R"(int
     How many are kept.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, scores with NaN, boxes that are none; the argument is named.
-)");
+)")
+          .c_str());
 }

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
 #include <stdexcept>
 #include <string>
 
@@ -38,7 +39,7 @@ const char* name(dicom::Status status) {
 }
 
 // The tags a caller wants, sorted once and kept: a series asks the same ones of every file.
-struct Wanted {
+struct Wanted : bedside::bindings::MadeByInit {
   std::vector<std::uint32_t> tags;
   explicit Wanted(std::vector<std::uint32_t> list) : tags(std::move(list)) { std::sort(tags.begin(), tags.end()); }
 };
@@ -165,7 +166,9 @@ py::list read_planes(const std::vector<std::string>& paths, const std::vector<st
 
 void bind_dicom(py::module_& m) {
   py::class_<Wanted>(m, "WantedTags", "Top-level tags to look for, e.g. 0x00280010.")
-      .def(py::init<std::vector<std::uint32_t>>(), py::arg("tags"));
+      .def(py::init(
+               [](std::vector<std::uint32_t> tags) { return std::unique_ptr<Wanted>(::new Wanted(std::move(tags))); }),
+           py::arg("tags"));
   m.def("scan_header", &scan, py::arg("buffer"), py::arg("tags"), py::kw_only(), py::arg("file_size") = 0,
         py::arg("encoding") = "",
         R"(Find top-level elements of a DICOM header without parsing the rest (PS3.5 section 7, PS3.10 section 7.1).

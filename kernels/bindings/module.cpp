@@ -11,12 +11,12 @@ namespace py = pybind11;
 
 PYBIND11_MODULE(_cpu, m) {
   m.doc() = "Pre- and post-processing kernels for the CPU.";
-  cpu::active_level();  // a wrong BEDSIDE_KERNEL_ISA is an error at import, not in the middle of a study
   m.def(
       "active_isa", [] { return cpu::level_name(cpu::active_level()); },
       R"(The instruction set whose kernels run: "x86-64-v4" (AVX-512), "x86-64-v3" (AVX2), "x86-64-v2" or "aarch64" (NEON).
 
-The best this CPU has, or the one the environment variable BEDSIDE_KERNEL_ISA names (ImportError if the CPU lacks it).
+The best this CPU has, or the one the environment variable BEDSIDE_KERNEL_ISA names (RuntimeError, here and
+from every kernel, if the CPU lacks it).
 The numbers are the same with each.
 )");
   m.def(
@@ -41,6 +41,7 @@ ValueError
     A negative number.
 )");
   bind_elementwise(m);
+  bind_stored(m);
   bind_resample(m);
   bind_resize(m);
   bind_window(m);

@@ -12,6 +12,7 @@
 #include "../cpu/components/outline.h"
 #include "bindings.h"
 #include "checks.h"
+#include "documented.h"
 #include "label_map.h"
 
 namespace {
@@ -102,7 +103,7 @@ void draw_outline(py::object slice_, py::object picture_, py::object groups_, py
 void bind_morphology(py::module_& m) {
   m.def("keep_largest", &keep_largest, py::arg("labels"), py::kw_only(), py::arg("connectivity"),
         py::arg("groups") = py::none(), py::arg("count") = 1, py::arg("threads") = 0,
-        R"(Set to 0, in place, what is not in the largest components of its group.
+        documented(R"(Set to 0, in place, what is not in the largest components of its group.
 
 Of components of one size the later in raster order counts as larger.
 
@@ -113,17 +114,15 @@ connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume
 groups : uint8 [256]
     What each label counts as, 0 for what is not to be touched; each label on its own where it is not given.
 count : how many components of a group are kept
-threads : at most so many; 0 is the process's thread budget
+)",
+                   "Wrong dtype, shape or connectivity, or labels read-only")
+            .c_str());
 
-Raises
-------
-ValueError
-    Wrong dtype, shape or connectivity, or labels read-only; the argument is named.
-)");
-
-  m.def("fill_holes", &fill_holes, py::arg("labels"), py::arg("of"), py::kw_only(), py::arg("connectivity"),
-        py::arg("threads") = 0,
-        R"(Give what labels enclose, one label after the other, that label, in place (scipy.ndimage.binary_fill_holes).
+  m.def(
+      "fill_holes", &fill_holes, py::arg("labels"), py::arg("of"), py::kw_only(), py::arg("connectivity"),
+      py::arg("threads") = 0,
+      documented(
+          R"(Give what labels enclose, one label after the other, that label, in place (scipy.ndimage.binary_fill_holes).
 
 Parameters
 ----------
@@ -131,17 +130,13 @@ labels : uint8 [y, x] or [z, y, x], any strides
 of : uint8 [n], the labels whose holes are filled; 0 has none
 connectivity : 4 or 8 neighbours in a slice, 6, 18 or 26 in a volume, by which a hole would reach the border
     In a volume 4 and 8 fill each slice on its own, the first and the last too.
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype, shape or connectivity, or labels read-only; the argument is named.
-)");
+)",
+          "Wrong dtype, shape or connectivity, or labels read-only")
+          .c_str());
 
   m.def("draw_outline", &draw_outline, py::arg("slice"), py::arg("picture"), py::kw_only(), py::arg("groups"),
         py::arg("rows"), py::arg("columns"), py::arg("color"), py::arg("width"), py::arg("threads") = 0,
-        R"(Draw a line around what is labelled in a slice, outside of it, onto an RGB picture of that slice.
+        documented(R"(Draw a line around what is labelled in a slice, outside of it, onto an RGB picture of that slice.
 
 A gap of one pixel (of four neighbours) around the labelled pixels stays as it is, then come a line and a dark rim of one
 pixel (of eight).
@@ -157,11 +152,7 @@ columns : int32 [width]
     Row and column of ``slice`` under each pixel, which never fall.
 color : three of 0 to 255
 width : of the line, in pixels
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, picture read-only or overlapping slice; the argument is named.
-)");
+)",
+                   "Wrong dtype or shape, picture read-only or overlapping slice")
+            .c_str());
 }

@@ -10,6 +10,8 @@
 #include "../cpu/resample/resample.h"
 #include "bindings.h"
 #include "checks.h"
+#include "documented.h"
+#include "value_map.h"
 
 namespace {
 
@@ -56,8 +58,7 @@ void spline_coefficients(py::object src_, py::object out_, const std::string& pa
 }
 
 void resample(py::object src_, py::object out_, py::object matrix_, const std::string& mode, const std::string& padding,
-              double fill, double slope, double intercept, double low, double high, double scale, double offset,
-              double quant_scale, long long zero_point, int threads) {
+              py::object fill_, const MapKeywords& keywords, int threads) {
   const Argument src("src", src_), out("out", out_), matrix("matrix", matrix_);
   check_dimensions(src, 3, "[z, y, x]");
   check_dimensions(out, 3, "[z, y, x]");
@@ -85,20 +86,19 @@ void resample(py::object src_, py::object out_, py::object matrix_, const std::s
   }
   if (src.array.size() == 0 && out.array.size() != 0) src.refuse("is empty, so there is nothing to sample from");
   check_lengths(src);
+  const double fill = number_or_nan("fill", fill_);
   if (nearest && !can_hold(out_type, fill)) {
     throw py::value_error("'fill' must be a value of out's type (" + out.dtype() + "), got " + std::to_string(fill));
   }
-  const Rescale rescale = check_map(slope, intercept, low, high, scale, offset);
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  const bool keeps = rescale.slope == 1 && rescale.intercept == 0 && rescale.low == -infinity &&
-                     rescale.high == infinity && rescale.scale == 1 && rescale.offset == 0;
+  const Rescale rescale = keywords.map();
+  const bool keeps = changes_nothing(rescale);
   if (!keeps && nearest) {
     throw py::value_error("'slope', 'intercept', 'low', 'high', 'scale' and 'offset' are not for 'mode' 'nearest'");
   }
   Quantization quantization{1.0f, 0};
   if (!nearest) {
-    quantization = check_quantization(out_type, quant_scale, zero_point);
-  } else if (quant_scale != 1 || zero_point != 0) {
+    quantization = keywords.quantization(out_type);
+  } else if (number("quant_scale", keywords.quant_scale) != 1 || whole_number("zero_point", keywords.zero_point) != 0) {
     throw py::value_error("'quant_scale' and 'zero_point' are not for 'mode' 'nearest'");
   }
   check_threads(threads);
@@ -117,14 +117,15 @@ void resample(py::object src_, py::object out_, py::object matrix_, const std::s
 void bind_resample(py::module_& m) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
 
-  m.def("resample", &resample, py::arg("src"), py::arg("out"), py::arg("matrix"), py::kw_only(),
-        py::arg("mode") = "linear", py::arg("padding") = "border", py::arg("fill") = 0.0, py::arg("slope") = 1.0,
-        py::arg("intercept") = 0.0, py::arg("low") = -infinity, py::arg("high") = infinity, py::arg("scale") = 1.0,
-        py::arg("offset") = 0.0, py::arg("quant_scale") = 1.0, py::arg("zero_point") = 0, py::arg("threads") = 0,
-        R"(Resample a volume: ``out[i] = src at matrix @ (*i, 1)``.
+  def_mapped<py::object, std::string, std::string, py::object>(
+      m, "resample", resample,
+      documented(
+          R"(Resample a volume: ``out[i] = src at matrix @ (*i, 1)``.
 
-Coordinates are voxel-centre indices in array order, in double precision; values and weights are float32. A matrix of
-scalings, flips and permutations takes a faster path. ``linear`` blends the eight voxels around a coordinate; one of
+Coordinates are voxel-centre indices in array order, in double precision; values and weights are float32, the same to the
+last bit on every CPU and with every thread count. They are blended in the order of src's strides, so that equal volumes
+that lie in memory in another order of axes may differ by about 1e-7 of the values. A matrix of scalings, flips and
+permutations takes a faster path. ``linear`` blends the eight voxels around a coordinate; one of
 weight 0 is not looked at, so its NaN or infinity does not spread. ``nearest`` takes the nearest voxel, a tie to the
 even index (as torch.nn.functional.grid_sample). ``cubic`` is the cubic B-spline whose coefficients src holds:
 :func:`spline_coefficients`, which says what becomes of coordinates outside the source.
@@ -146,17 +147,16 @@ padding : "border" or "constant"; with cubic the one that the coefficients were 
 fill : a value; with nearest, one of out's dtype
 slope, intercept, low, high, scale, offset : what follows the interpolation (not with nearest)
 quant_scale, zero_point : for an out of integers (not with nearest)
-threads : at most so many; 0 is the process's thread budget
+)",
+          "Wrong dtype or shape, matrix not finite or beyond 1e280, out overlaps src, src empty, low above high"),
+      py::arg("matrix"), py::kw_only(), py::arg("mode") = "linear", py::arg("padding") = "border",
+      py::arg("fill") = 0.0);
 
-Raises
-------
-ValueError
-    Wrong dtype or shape, matrix not finite or beyond 1e280, out overlaps src, src empty, low above high; the argument is named.
-)");
-
-  m.def("spline_coefficients", &spline_coefficients, py::arg("src"), py::arg("out"), py::kw_only(),
-        py::arg("padding") = "border", py::arg("threads") = 0,
-        R"(The coefficients of the cubic B-spline through the voxels of a volume, for ``resample(..., mode="cubic")``.
+  m.def(
+      "spline_coefficients", &spline_coefficients, py::arg("src"), py::arg("out"), py::kw_only(),
+      py::arg("padding") = "border", py::arg("threads") = 0,
+      documented(
+          R"(The coefficients of the cubic B-spline through the voxels of a volume, for ``resample(..., mode="cubic")``.
 
 Together they are scipy.ndimage.map_coordinates of order 3 with its prefilter (MONAI's interpolation mode 3 on the CPU),
 in float32: within 1e-5 of the largest magnitude among the voxels and the fill. A NaN or an infinity spoils every line
@@ -169,20 +169,14 @@ volume is mirrored at its outermost voxels, and a coordinate outside 0..n-1 give
 The call for resampling changes nothing in the coefficients: one buffer serves many calls. It is fastest where both
 arrays lie in memory in the same order of axes.
 
+M. Unser, A. Aldroubi, M. Eden: B-spline signal processing, IEEE Trans. Signal Processing 41(2), 1993.
+
 Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
 out : float32 of src's shape, with an axis whose elements lie side by side (as any array of numpy.empty)
 padding : "border" or "constant"
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out strided along every axis, out overlaps src; the argument is named.
-
-References
-----------
-M. Unser, A. Aldroubi, M. Eden: B-spline signal processing, IEEE Trans. Signal Processing 41(2), 1993.
-)");
+)",
+          "Wrong dtype or shape, out strided along every axis, out overlaps src")
+          .c_str());
 }

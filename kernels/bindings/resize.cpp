@@ -14,6 +14,8 @@
 #include "../cpu/scratch.h"
 #include "bindings.h"
 #include "checks.h"
+#include "documented.h"
+#include "value_map.h"
 
 namespace {
 
@@ -46,8 +48,7 @@ Array3 three_from(const Argument& a, cpu::DType type, Pointer data, const Index 
 }
 
 void resize(py::object src_, py::object out_, const std::string& mode, const std::string& coordinates, bool antialias,
-            bool gray, double slope, double intercept, double low, double high, py::object scale_, py::object offset_,
-            double quant_scale, long long zero_point, int threads) {
+            bool gray, const MapKeywords& keywords, int threads) {
   const Argument src("src", src_), out("out", out_);
   const bool coloured = src.array.ndim() == 4;
   if (!coloured) check_dimensions(src, 3, "[n, y, x] or [n, y, x, channel]");
@@ -106,15 +107,16 @@ void resize(py::object src_, py::object out_, const std::string& mode, const std
   for (const Index n : to.array.shape) {
     if (n > kLongest / 16) out.refuse("has an axis that is too long");
   }
-  const Rescale map = check_map(slope, intercept, low, high, 1.0, 0.0);
+  const Rescale map = keywords.map_but_scale();
   how.slope = map.slope;
   how.intercept = map.intercept;
   how.low = map.low;
   how.high = map.high;
-  const NumberOrEach scale("scale", scale_, to.channels, &out), offset("offset", offset_, to.channels, &out);
+  const NumberOrEach scale("scale", keywords.scale, to.channels, &out),
+      offset("offset", keywords.offset, to.channels, &out);
   how.scale = {scale.data(), scale.stride()};
   how.offset = {offset.data(), offset.stride()};
-  how.quantization = check_quantization(type, quant_scale, zero_point);
+  how.quantization = keywords.quantization(type);
   if (type == DType::i32 && !cpu::changes_nothing(how, to.channels)) {
     out.refuse("may be int32 only where no value is changed");
   }
@@ -194,16 +196,14 @@ void correlate(py::object src_, py::object out_, py::object weights_, int axis, 
 void bind_resize(py::module_& m) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
 
-  m.def("resize", &resize, py::arg("src"), py::arg("out"), py::kw_only(), py::arg("mode") = "linear",
-        py::arg("coordinates") = "half_pixel", py::arg("antialias") = false, py::arg("gray") = false,
-        py::arg("slope") = 1.0, py::arg("intercept") = 0.0, py::arg("low") = -infinity, py::arg("high") = infinity,
-        py::arg("scale") = 1.0, py::arg("offset") = 0.0, py::arg("quant_scale") = 1.0, py::arg("zero_point") = 0,
-        py::arg("threads") = 0,
-        R"(Resize a stack of images to out's size, in one pass with the value map.
+  def_mapped<std::string, std::string, bool, bool>(
+      m, "resize", resize,
+      documented(R"(Resize a stack of images to out's size, in one pass with the value map.
 
 ``out = clip(resized * slope + intercept, low, high) * scale + offset``. Coordinates and weights are computed in double
 precision and weights rounded to float32; sums are float32, the same to the last bit on every CPU and with every thread
-count. A sample of weight 0 is not looked at, so its NaN or infinity does not spread. The stack's first axis is resized
+count. Axes are summed in the order of src's strides, so that an equal src that lies in memory in another order of axes
+may differ by about 1e-7 of the values. A sample of weight 0 is not looked at, so its NaN or infinity does not spread. The stack's first axis is resized
 like the others where its length changes: so a volume is.
 
 ==============  ==================================================================================================
@@ -234,34 +234,28 @@ gray : of [n, y, x, 3], red, green and blue, make luma (ITU-R BT.601); out is [n
 slope, intercept, low, high : as for rescale
 scale, offset : a number, or float32 [channel of out]
 quant_scale, zero_point : of an out of integers
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, an option without meaning, out overlaps src, src empty; the argument is named.
-)");
+)",
+                 "Wrong dtype or shape, an option without meaning, out overlaps src, src empty"),
+      py::kw_only(), py::arg("mode") = "linear", py::arg("coordinates") = "half_pixel", py::arg("antialias") = false,
+      py::arg("gray") = false);
 
   m.def(
       "take", &take, py::arg("src"), py::arg("out"), py::arg("index"), py::kw_only(), py::arg("threads") = 0,
-      R"(Samples at chosen indices of each axis: ``out = src[numpy.ix_(*index)]``, for borders and for taking the nearest.
+      documented(
+          R"(Samples at chosen indices of each axis: ``out = src[numpy.ix_(*index)]``, for borders and for taking the nearest.
 
 Parameters
 ----------
 src : numbers of 1, 2, 4 or 8 bytes [z, y, x], any strides
 out : src's dtype, of the shape that the lengths of index are; any strides
 index : three int32 arrays of indices from 0, contiguous
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, an index outside src, out overlaps src; the argument is named.
-)");
+)",
+          "Wrong dtype or shape, an index outside src, out overlaps src")
+          .c_str());
 
   m.def("correlate", &correlate, py::arg("src"), py::arg("out"), py::arg("weights"), py::arg("axis"), py::kw_only(),
         py::arg("threads") = 0,
-        R"(Correlate along one axis, 0 outside: ``out[i] = sum of weights[k] * src[i + k - radius]``.
+        documented(R"(Correlate along one axis, 0 outside: ``out[i] = sum of weights[k] * src[i + k - radius]``.
 
 The sum is float32, in the order of the weights, the same to the last bit on every CPU and with every thread count. A
 weight of 0 takes its sample out of the sum.
@@ -272,11 +266,7 @@ src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
 out : float32 of src's shape, any strides
 weights : float32 [2 * radius + 1], contiguous
 axis : 0, 1 or 2
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, weights of even length, no such axis, out overlaps src; the argument is named.
-)");
+)",
+                   "Wrong dtype or shape, weights of even length, no such axis, out overlaps src")
+            .c_str());
 }

@@ -9,6 +9,7 @@
 #include "../cpu/segmentation/pack_bits.h"
 #include "bindings.h"
 #include "checks.h"
+#include "documented.h"
 
 namespace {
 
@@ -47,7 +48,8 @@ py::array_t<bool> pack_bits(py::object mask_, py::object out_, int label, int th
 void bind_segmentation(py::module_& m) {
   m.def("pack_bits", &pack_bits, py::arg("mask"), py::arg("out"), py::arg("label"), py::kw_only(),
         py::arg("threads") = 0,
-        R"(Pixel data of a binary segmentation: ``mask == label``, eight voxels a byte, the first in the lowest bit.
+        documented(
+            R"(Pixel data of a binary segmentation: ``mask == label``, eight voxels a byte, the first in the lowest bit.
 
 Frames follow each other without a gap, so a frame after one whose voxel count is no multiple of 8 begins in the middle
 of a byte; the bits after the last voxel are 0 (DICOM PS3.5 8.1.1). The caller pads the value to even length.
@@ -57,16 +59,9 @@ Parameters
 mask : uint8 [n, y, x], any strides
 out : uint8 [n, y * x / 8] where y * x is a multiple of 8, or uint8 [ceil(n * y * x / 8)] always; C-contiguous
 label : 0 to 255
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-bool [n]
+)",
+            "Wrong dtype or shape, out not contiguous or overlapping mask", R"(bool [n]
     Which frames have any voxel of the label.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out not contiguous or overlapping mask; the argument is named.
-)");
+)")
+            .c_str());
 }

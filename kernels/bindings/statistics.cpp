@@ -13,6 +13,7 @@
 #include "../cpu/statistics/statistics.h"
 #include "bindings.h"
 #include "checks.h"
+#include "documented.h"
 
 namespace {
 
@@ -31,6 +32,14 @@ cpu::ConstArray4 elements(const Argument& a, DType type) {
     view.stride[axis] = element_stride(a, axis);
   }
   return view;
+}
+
+// Numbers, NaN among them, of anything that can be gone through.
+std::vector<double> numbers(const char* name, const py::object& object) {
+  std::vector<double> values;
+  if (!py::isinstance<py::iterable>(object)) refuse(name, "must be numbers, got " + type_name(object));
+  for (const py::handle one : object) values.push_back(number_or_nan(name, py::reinterpret_borrow<py::object>(one)));
+  return values;
 }
 
 std::tuple<double, double, Index, Index> minmax(py::object src_, int threads) {
@@ -68,9 +77,10 @@ py::array_t<std::int64_t> histogram(py::object src_, int threads) {
   return counts;
 }
 
-py::array_t<double> percentiles(py::object src_, const std::vector<double>& percents, bool nonzero, int threads) {
+py::array_t<double> percentiles(py::object src_, py::object percents_, bool nonzero, int threads) {
   const Argument src("src", src_);
   const cpu::ConstArray4 from = elements(src, check_dtype(src, kStored));
+  const std::vector<double> percents = numbers("percents", percents_);
   for (const double percent : percents) {
     if (!(percent >= 0 && percent <= 100)) throw py::value_error("'percents' must be 0 to 100");
   }
@@ -85,16 +95,15 @@ py::array_t<double> percentiles(py::object src_, const std::vector<double>& perc
   return found;
 }
 
-py::object bounding_box(py::object src_, std::optional<double> above, std::optional<double> equal, int threads) {
+py::object bounding_box(py::object src_, py::object above_, py::object equal_, int threads) {
   using Kind = cpu::Foreground::Kind;
   Argument src("src", src_);
   if (src.array.dtype().kind() == 'b') src.array = src.array.attr("view")("uint8");
   const DType type = check_dtype(src, kStored);
   const Index dimensions = src.array.ndim();
   if (dimensions < 1 || dimensions > 3) src.refuse("must have 1 to 3 dimensions, got shape " + src.shape());
+  const std::optional<double> above = number_or_none("above", above_), equal = number_or_none("equal", equal_);
   if (above && equal) throw py::value_error("'above' and 'equal' exclude each other");
-  if (above) check_not_nan("above", *above);
-  if (equal) check_not_nan("equal", *equal);
   check_threads(threads);
   cpu::ConstArray3 from{src.array.data(), type, {1, 1, 1}, {0, 0, 0}};
   for (Index axis = 0; axis < dimensions; ++axis) {
@@ -120,7 +129,7 @@ py::object bounding_box(py::object src_, std::optional<double> above, std::optio
   return std::move(slices);
 }
 
-void standardise(py::object src_, py::object out_, double mean, double deviation, bool nonzero, int threads) {
+void standardise(py::object src_, py::object out_, py::object mean_, py::object deviation_, bool nonzero, int threads) {
   const Argument src("src", src_), out("out", out_);
   check_dimensions(src, 3, "[z, y, x]");
   const cpu::ConstArray3 from = input(src, check_dtype(src, kStored));
@@ -128,6 +137,7 @@ void standardise(py::object src_, py::object out_, double mean, double deviation
   check_shape(out, {from.shape[0], from.shape[1], from.shape[2]});
   const cpu::Array3 to = output(out, DType::f32);
   if (!same_view(src.array, out.array)) check_apart(out, src);
+  const double mean = number("mean", mean_), deviation = number("deviation", deviation_);
   if (!std::isfinite(mean)) throw py::value_error("'mean' must be finite");
   if (static_cast<float>(deviation) == 0.0f || !std::isfinite(deviation)) {
     throw py::value_error("'deviation' must be finite and not 0");
@@ -141,27 +151,20 @@ void standardise(py::object src_, py::object out_, double mean, double deviation
 
 void bind_statistics(py::module_& m) {
   m.def("minmax", &minmax, py::arg("src"), py::kw_only(), py::arg("threads") = 0,
-        R"(Least and greatest value, and whether all values are finite, in one pass.
+        documented(R"(Least and greatest value, and whether all values are finite, in one pass.
 
 Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32, 1 to 4 dimensions, any strides
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-low, high : float
+)",
+                   "Wrong dtype or shape, src is empty", R"(low, high : float
     Of all values that are numbers, infinities among them; NaN where none is.
 nan, infinite : int
     How many values are NaN, and how many are infinite.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, src is empty; the argument is named.
-)");
+)")
+            .c_str());
   m.def("moments", &moments, py::arg("src"), py::kw_only(), py::arg("nonzero") = false, py::arg("threads") = 0,
-        R"(Count, mean and standard deviation (of the population), in one pass.
+        documented(R"(Count, mean and standard deviation (of the population), in one pass.
 
 Integers of 8 and 16 bits are summed exactly. int32 and float32 are summed in double over blocks of 4096 elements in the
 order of memory, and the blocks combined pairwise (Chan, Golub, LeVeque 1979), so that nothing cancels and every CPU
@@ -171,40 +174,28 @@ Parameters
 ----------
 src : uint8, int8, uint16, int16, int32 or float32, 1 to 4 dimensions, any strides
 nonzero : leave zeros out
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-count : int
+)",
+                   "Wrong dtype or shape", R"(count : int
 mean, deviation : float
     NaN where the count is 0 or a value is not finite.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape; the argument is named.
-)");
+)")
+            .c_str());
   m.def("histogram", &histogram, py::arg("src"), py::kw_only(), py::arg("threads") = 0,
-        R"(How many voxels there are of each value, in one pass.
+        documented(R"(How many voxels there are of each value, in one pass.
 
 Parameters
 ----------
 src : uint8, int8, uint16 or int16, 1 to 4 dimensions, any strides
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-int64 [256] or int64 [65536]
+)",
+                   "Wrong dtype or shape", R"(int64 [256] or int64 [65536]
     The first is for the least value of the type.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape; the argument is named.
-)");
-  m.def("percentiles", &percentiles, py::arg("src"), py::arg("percents"), py::kw_only(), py::arg("nonzero") = false,
-        py::arg("threads") = 0,
-        R"(Percentiles with linear interpolation between order statistics: ``numpy.percentile(src, percents)``, exactly.
+)")
+            .c_str());
+  m.def(
+      "percentiles", &percentiles, py::arg("src"), py::arg("percents"), py::kw_only(), py::arg("nonzero") = false,
+      py::arg("threads") = 0,
+      documented(
+          R"(Percentiles with linear interpolation between order statistics: ``numpy.percentile(src, percents)``, exactly.
 
 Values are counted, not sorted: integers of 8 and 16 bits in one pass, int32 and float32 by the upper half of their bits
 and then, in a second pass, by the lower half of those that matter. A float32 difference is taken in float32, as numpy
@@ -215,42 +206,29 @@ Parameters
 src : uint8, int8, uint16, int16, int32 or float32, 1 to 4 dimensions, any strides
 percents : floats, 0 to 100
 nonzero : leave zeros out
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-float64 [len(percents)]
+)",
+          "Wrong dtype or shape, a percentile beyond 0 to 100", R"(float64 [len(percents)]
     NaN where there is no value, or where any is NaN.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, a percentile beyond 0 to 100; the argument is named.
-)");
+)")
+          .c_str());
   m.def("bounding_box", &bounding_box, py::arg("src"), py::kw_only(), py::arg("above") = py::none(),
         py::arg("equal") = py::none(), py::arg("threads") = 0,
-        R"(The smallest box around the foreground; what lies within the box found so far is not read.
+        documented(R"(The smallest box around the foreground; what lies within the box found so far is not read.
 
 Parameters
 ----------
 src : bool, uint8, int8, uint16, int16, int32 or float32, 1 to 3 dimensions, any strides
 above : foreground is what is greater
 equal : foreground is what has this value; without either it is what is not 0 (a NaN is not 0)
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-tuple of slice, or None
+)",
+                   "Wrong dtype or shape, above or equal is NaN or both are given", R"(tuple of slice, or None
     ``src[box]`` is the box; None where there is no foreground.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, above or equal is NaN or both are given; the argument is named.
-)");
+)")
+            .c_str());
   m.def("standardise", &standardise, py::arg("src"), py::arg("out"), py::kw_only(), py::arg("mean"),
         py::arg("deviation"), py::arg("nonzero") = false, py::arg("threads") = 0,
-        R"(Subtract the mean, divide by the deviation: ``out = (src - mean) / deviation`` in float32, in that order.
+        documented(
+            R"(Subtract the mean, divide by the deviation: ``out = (src - mean) / deviation`` in float32, in that order.
 
 Parameters
 ----------
@@ -258,11 +236,7 @@ src : uint8, int8, uint16, int16, int32 or float32 [z, y, x], any strides
 out : float32 of src's shape, any strides; may be src itself if that is float32
 mean, deviation : rounded to float32
 nonzero : leave zeros as they are
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out overlaps src otherwise; the argument is named.
-)");
+)",
+            "Wrong dtype or shape, out overlaps src otherwise")
+            .c_str());
 }

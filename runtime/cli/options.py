@@ -12,6 +12,7 @@ import typer
 from .. import console
 from ..errors import BedsideError, DeliveryError
 from ..geometry import ACCEPTABLE
+from ..instruction_set import require_instruction_set
 
 JsonOption = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Also write the answer as JSON; - is standard output.")
@@ -35,6 +36,7 @@ def one_line_errors(json_file: Path | None = None) -> Iterator[None]:
     """Turn a refusal into one line on standard error, an object where JSON was asked for, and an exit code."""
     try:
         console.require_json_target(json_file)
+        require_instruction_set()
         yield
     except BedsideError as error:
         console.print_error(error)

@@ -268,5 +268,7 @@ def _statistics(lesions: Components, source: Volume | Image | Cine, threads: int
         return [nothing] * len(lesions)
     stored, slope, intercept = pixels
     padding = None if isinstance(source, Cine) else source.padding_value
-    counts, values = lesions.statistics(stored, slope=slope, intercept=intercept, padding=padding, threads=threads)
+    counts, values = lesions.statistics(
+        stored, slope=slope, intercept=intercept, padding_value=padding, threads=threads
+    )
     return [tuple(row) if count else nothing for count, row in zip(counts.tolist(), values.tolist(), strict=True)]

@@ -131,7 +131,7 @@ def _modality(volume: Volume, i: int, out: NDArray[np.float32], threads: int) ->
         out,
         slope=float(volume.slope[i]),
         intercept=float(volume.intercept[i]),
-        padding=volume.padding_value,
+        padding_value=volume.padding_value,
         padding_out=np.nan,
         threads=threads,
     )
@@ -190,7 +190,7 @@ class _Slices:
         padding = volume.padding_value
         if padding is not None and kernels.bounding_box(source, equal=padding, threads=1) is not None:
             padded = np.empty(source.shape, np.uint8)
-            kernels.rescale(source, padded, slope=0.0, intercept=0.0, padding=padding, padding_out=1.0, threads=1)
+            kernels.rescale(source, padded, slope=0.0, intercept=0.0, padding_value=padding, padding_out=1.0, threads=1)
             share = np.empty(values.shape, np.float32)
             kernels.resample(padded, share, matrix, threads=1)
             inside = (slice(None), slice(y0, y1), slice(x0, x1))

@@ -228,7 +228,7 @@ def _range(
     """1st and 99th percentile of modality values, without those of padding."""
     values = np.empty(pixels.shape, np.float32)
     kernels.rescale(
-        pixels, values, slope=slope, intercept=intercept, padding=padding, padding_out=np.nan, threads=threads
+        pixels, values, slope=slope, intercept=intercept, padding_value=padding, padding_out=np.nan, threads=threads
     )
     least, _, padded, _ = kernels.minmax(values, threads=threads)
     if padded == values.size:
@@ -238,7 +238,13 @@ def _range(
         # Percentiles can leave zeros out: the pixels are moved above zero, and the padding to it.
         up = 1.0 - least
         kernels.rescale(
-            pixels, values, slope=slope, intercept=intercept + up, padding=padding, padding_out=0.0, threads=threads
+            pixels,
+            values,
+            slope=slope,
+            intercept=intercept + up,
+            padding_value=padding,
+            padding_out=0.0,
+            threads=threads,
         )
     low, high = kernels.percentiles(values, (1, 99), nonzero=padded > 0, threads=threads)
     return float(low) - up, float(high) - up

@@ -93,7 +93,7 @@ def invert(values: NDArray[Any], low: int, high: int, padding: int | None, threa
         kernels.mirror(as_volume(values), low + high, threads=threads)
         return None if padding is None else low + high - padding
     stays = int(np.uint32(padding).view(np.int32)) if values.dtype == np.uint32 else padding
-    kernels.mirror(as_volume(values), low + high, padding=stays, threads=threads)
+    kernels.mirror(as_volume(values), low + high, padding_value=stays, threads=threads)
     return padding
 
 

@@ -114,7 +114,7 @@ def _fits_but_for(stored: Pixels, padding: int, bottom: int, top: int) -> bool:
         as_volume(values),
         slope=1.0,
         intercept=0.0,
-        padding=padding,
+        padding_value=padding,
         padding_out=np.nan,
         threads=1,
     )

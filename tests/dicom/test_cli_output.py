@@ -46,6 +46,17 @@ def test_a_terminal_without_unicode(encoding: str, tmp_path: Path) -> None:
         assert "肺窗 ?" in shown
 
 
+def test_an_unknown_instruction_set_is_one_line(bright_bundle: Path, marked: Path, tmp_path: Path) -> None:
+    command = [_program(), "run", str(bright_bundle), str(marked), "-o", str(tmp_path / "out"), "--json", "-"]
+    environment = {**os.environ, "BEDSIDE_KERNEL_ISA": "mmx"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 5
+    (line,) = done.stderr.splitlines()
+    assert "BEDSIDE_KERNEL_ISA is 'mmx'; this CPU has: " in line and "unset BEDSIDE_KERNEL_ISA" in line
+    assert json.loads(done.stdout)["error"]["kind"] == "DeviceUnavailable"
+    assert not (tmp_path / "out").exists()
+
+
 def _program() -> str:
     """The installed program, for what only a process of its own shows."""
     program = Path(sys.executable).parent / "bedside"

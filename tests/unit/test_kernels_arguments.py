@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bedside import kernels
+from bedside.kernels import _cpu
 
 F32, NAN = np.float32, float("nan")
 
@@ -67,6 +68,13 @@ CALLS: dict[str, Callable[[], dict[str, Any]]] = {
     "resize": lambda: {"src": volume(), "out": volume(F32, (2, 5, 6)), "scale": ones(1), "offset": ones(1)},
     "take": lambda: {"src": volume(), "out": volume(F32, (2, 2, 2)), "index": (np.arange(2, dtype=np.int32),) * 3},
     "correlate": lambda: {"src": volume(), "out": volume(), "weights": ones(3), "axis": 1},
+    "resample": lambda: {"src": volume(), "out": volume(), "matrix": np.eye(4)[:3]},
+    "nms": lambda: {
+        "boxes": np.array([[0, 0, 2, 2], [1, 1, 3, 3]], F32),
+        "scores": ones(2),
+        "out": np.zeros(2, np.int64),
+        "threshold": 0.5,
+    },
     "minmax": lambda: {"src": volume()},
     "moments": lambda: {"src": volume()},
     "histogram": lambda: {"src": volume(np.int16)},
@@ -116,7 +124,7 @@ def test_refusals_of_arrays(kernel: str, name: str) -> None:
     refused(kernel, name, each(value, lambda _: "three"))
     refused(kernel, name, each(value, lambda a: np.ma.masked_array(a, a == 2)))
     refused(kernel, name, each(value, lambda a: Lent(a, (2, 0))))
-    if each(value, lambda a: a)[0].dtype.itemsize > 1:
+    if each(value, lambda a: a)[0].dtype.itemsize > 1 and name != "matrix":  # that is copied
         refused(kernel, name, each(value, misaligned))
 
 
@@ -154,7 +162,7 @@ def test_tensors() -> None:
     [
         (kernel, name)
         for kernel, names in {
-            "rescale": "slope intercept low high scale offset padding",
+            "rescale": "slope intercept low high scale offset padding_value",
             "sigmoid_window": "center slope intercept scale offset",
             "to_planes": "slope intercept low high scale offset",
             "to_gray": "slope intercept low high scale offset",
@@ -184,6 +192,42 @@ def test_numbers_for_all_or_each(kernel: str, name: str) -> None:
         given = CALLS[kernel]() | {name: value}
         call(kernel, given)
         np.testing.assert_array_equal(given["out"], expected["out"])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "name"),
+    [
+        (kernel, name)
+        for kernel, names in {
+            "rescale": "slope low high scale offset quant_scale zero_point padding_value padding_out",
+            "sigmoid_window": "center width slope intercept scale offset quant_scale zero_point",
+            "to_planes": "low high scale offset quant_scale zero_point",
+            "to_gray": "slope intercept low high scale offset quant_scale zero_point",
+            "crop_pad": "fill slope intercept low high scale offset quant_scale zero_point",
+            "look_up": "slope intercept",
+            "resample": "fill slope intercept low high scale offset quant_scale zero_point",
+            "resize": "slope intercept low high scale offset quant_scale zero_point",
+            "standardise": "mean deviation",
+            "percentiles": "percents",
+            "bounding_box": "above equal",
+            "nms": "threshold",
+        }.items()
+        for name in names.split()
+    ],
+)
+def test_what_is_no_number(kernel: str, name: str) -> None:
+    for value in ("2", 1j, [1.0, None], object(), np.ones((2, 2))):
+        refused(kernel, name, value)
+
+
+def test_objects_that_were_not_initialised() -> None:
+    empty = kernels.Components.__new__(kernels.Components)
+    for use in (len, lambda it: it.label, lambda it: it.shape, lambda it: it.select(np.ones(1, np.uint32))):
+        with pytest.raises(TypeError, match="__init__"):
+            use(empty)
+    tags = _cpu.WantedTags.__new__(_cpu.WantedTags)
+    with pytest.raises(TypeError, match="__init__"):
+        _cpu.scan_header(b"", tags)
 
 
 def test_standardise_by_nothing() -> None:

@@ -88,7 +88,7 @@ def test_measurements_are_those_of_the_voxels(shape, seed, slope, dtype, data) -
     offset: Any = -1024.0
     padding = float(stored.flat[0]) if data.draw(st.booleans()) else None
     units = stored.astype(np.float64) * np.reshape(scale, (-1, 1, 1)) + offset
-    counts, values = found.statistics(stored, slope=scale, intercept=offset, padding=padding, threads=threads)
+    counts, values = found.statistics(stored, slope=scale, intercept=offset, padding_value=padding, threads=threads)
     for k, place in enumerate(ndimage.find_objects(expected)):
         inside = expected == k + 1
         points = np.argwhere(inside)
@@ -312,7 +312,7 @@ def test_not_finite_values() -> None:
 def test_a_padding_value_that_no_voxel_can_hold_leaves_nothing_out() -> None:
     found = Components(np.ones((1, 2, 2), np.uint8), connectivity=6)
     for padding in (-1, 256, 0.5, 1e30):
-        assert found.statistics(np.zeros((1, 2, 2), np.uint8), padding=padding)[0].tolist() == [4]
+        assert found.statistics(np.zeros((1, 2, 2), np.uint8), padding_value=padding)[0].tolist() == [4]
 
 
 def test_the_arrays_are_read_only() -> None:

@@ -73,7 +73,7 @@ def test_equals_numpy(shape, dtype, seed, in_layout, out_layout, per_slice, wind
 def test_every_output_and_the_padding(shape, dtype, seed, in_layout, out_layout, store, padding, threads) -> None:
     src = as_laid_out(stored_values(shape, dtype, seed) // 8, in_layout)
     out = laid_out(shape, store[0], out_layout)
-    options = dict(padding=padding, padding_out=-1.5, threads=threads)
+    options = dict(padding_value=padding, padding_out=-1.5, threads=threads)
     rescale(src, out, slope=0.5, intercept=2.0, low=-1e3, high=1e3, scale=0.1, **keywords(store), **options)
     expected = oracle(src, 0.5, 2.0, -1e3, 1e3, 0.1, 0)
     if padding is not None:
@@ -88,7 +88,7 @@ def test_large_enough_to_be_written_past_the_cache(store: tuple[str, float, int]
     out = np.empty((17, 1001, 1010), store[0])[:, skip + 1 :, 1:]
     for threads in (1, 3):
         out[...] = 7
-        options = dict(low=-1000.0, high=400.0, scale=1 / 1400, offset=1000 / 1400, padding=5, threads=threads)
+        options = dict(low=-1000.0, high=400.0, scale=1 / 1400, offset=1000 / 1400, padding_value=5, threads=threads)
         rescale(src, out, slope=1.0, intercept=-1024.0, **keywords(store), **options)
         expected = oracle(src, 1.0, -1024.0, -1000.0, 400.0, 1 / 1400, 1000 / 1400)
         expected[src == 5] = 0
@@ -121,6 +121,31 @@ def test_large_enough_for_every_split(shape: tuple[int, int, int], order: tuple[
         out[...] = -7
         rescale(src, out, slope=slope, intercept=3.0, threads=threads)
         np.testing.assert_array_equal(out, oracle(src, slope, 3.0, -np.inf, np.inf, 1, 0))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32"])
+@pytest.mark.parametrize("store", [("float32", 1.0, 0), ("float16", 1.0, 0), ("uint8", 0.5, 3)])
+@pytest.mark.parametrize("view", [np.s_[:, :, :], np.s_[:, ::-1, ::-1], np.s_[:, ::2, 3:]])
+def test_transposed(dtype: str, store: tuple[str, float, int], view: Any) -> None:
+    src = stored_values((149, 66, 200), dtype, 1).transpose(2, 1, 0)[view]
+    for skip in (0, 3):
+        out = np.full((src.shape[0], src.shape[1], src.shape[2] + 3), 7, store[0])
+        rescale(src, out[:, :, skip : skip + src.shape[2]], slope=0.5, intercept=2.0, **keywords(store), threads=2)
+        expected = quantised(oracle(src, 0.5, 2.0, -np.inf, np.inf, 1, 0), store)
+        np.testing.assert_array_equal(out[:, :, skip : skip + src.shape[2]], expected)
+        assert (out[:, :, :skip] == 7).all() and (out[:, :, skip + src.shape[2] :] == 7).all()
+
+
+@pytest.mark.parametrize("store", [("float32", 1.0, 0), ("float16", 1.0, 0)])
+def test_transposed_past_the_cache(store: tuple[str, float, int]) -> None:
+    src = stored_values((150, 260, 290), "int16", 1)[:, :, 1:].T
+    out = np.empty(src.shape, store[0])
+    for threads in (1, 3):
+        out[...] = -7
+        rescale(src, out, slope=0.5, intercept=2.0, low=-900.0, padding_value=5, threads=threads)
+        expected = oracle(src, 0.5, 2.0, -900.0, np.inf, 1, 0)
+        expected[src == 5] = 0
+        np.testing.assert_array_equal(out, quantised(expected, store))
 
 
 def test_nothing_beside_the_view_is_written() -> None:
@@ -208,7 +233,7 @@ def test_refusals() -> None:
     refused("out", src, out.astype(np.int32))
     refused("truncate", src, out.astype(np.uint8), truncate=True, quant_scale=0.5)
     refused("truncate", src, out.astype(np.uint8), truncate=True, zero_point=1)
-    refused("padding", src, out, padding=np.nan)
+    refused("padding_value", src, out, padding_value=np.nan)
     refused("out", src, src)
 
 

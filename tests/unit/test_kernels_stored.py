@@ -94,7 +94,7 @@ def test_mirror(shape, dtype, total, padding, seed, layout, threads) -> None:
     expected = (wide.dtype.type(total) - wide).astype(dtype)
     if padding is not None:
         expected = np.where(values == padding, values, expected)
-    mirror(values, total, padding=padding, threads=threads)
+    mirror(values, total, padding_value=padding, threads=threads)
     np.testing.assert_array_equal(values, expected)
 
 
@@ -149,6 +149,6 @@ def test_refusals() -> None:
     refused("out", extract_bits, src, src[::-1], shift=0, bits=9)
     refused("values", mirror, src[0], 5)
     refused("values", mirror, np.broadcast_to(np.int16(0), (2, 2, 2)), 5)
-    refused("padding", mirror, src, 5, padding=np.nan)
+    refused("padding_value", mirror, src, 5, padding_value=np.nan)
     refused("width", sigmoid_window, src, src.astype(F32), center=0.0, width=0.0)
     refused("out", sigmoid_window, src, src, center=0.0, width=1.0)
