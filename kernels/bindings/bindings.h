@@ -8,6 +8,7 @@ void bind_stored(pybind11::module_& m);
 void bind_resample(pybind11::module_& m);
 void bind_resize(pybind11::module_& m);
 void bind_window(pybind11::module_& m);
+void bind_scores(pybind11::module_& m);
 void bind_segmentation(pybind11::module_& m);
 void bind_statistics(pybind11::module_& m);
 void bind_components(pybind11::module_& m);

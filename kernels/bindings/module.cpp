@@ -45,6 +45,7 @@ ValueError
   bind_resample(m);
   bind_resize(m);
   bind_window(m);
+  bind_scores(m);
   bind_segmentation(m);
   bind_statistics(m);
   bind_components(m);

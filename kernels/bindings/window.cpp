@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
@@ -12,6 +13,7 @@
 #include "../cpu/window/window.h"
 #include "bindings.h"
 #include "checks.h"
+#include "documented.h"
 
 namespace {
 
@@ -58,9 +60,8 @@ struct Bells {
   std::array<py::array, 3> arrays;
   cpu::WindowWeights weights;
 
-  Bells(const py::object& object, double floor) : arrays(one_per_axis<float>("bells", object)) {
-    check_not_nan("floor", floor);
-    weights.floor = static_cast<float>(floor);
+  Bells(const py::object& object, const py::object& floor) : arrays(one_per_axis<float>("bells", object)) {
+    weights.floor = static_cast<float>(number("floor", floor));
     for (int axis = 0; axis < 3; ++axis) {
       weights.bell[axis] = static_cast<const float*>(arrays[axis].data());
       weights.shape[axis] = arrays[axis].size();
@@ -109,7 +110,7 @@ void gather(py::object src_, py::object out_, py::object start_, const std::stri
               copies ? nullptr : &map, threads);
 }
 
-float accumulate(py::object patch_, py::object bells_, py::object total_, py::object start_, double floor,
+float accumulate(py::object patch_, py::object bells_, py::object total_, py::object start_, py::object floor,
                  std::optional<Index> planes_, py::object fresh_, int threads) {
   const Argument patch("patch", patch_), total("total", total_);
   check_dimensions(patch, 4, "[c, z, y, x]");
@@ -151,7 +152,7 @@ float accumulate(py::object patch_, py::object bells_, py::object total_, py::ob
   return largest;
 }
 
-void window_norm(py::object out_, py::object bells_, py::object starts_, double floor, Index first, int threads) {
+void window_norm(py::object out_, py::object bells_, py::object starts_, py::object floor, Index first, int threads) {
   const Argument out("out", out_);
   check_dimensions(out, 3, "[z, y, x]");
   check_dtype(out, {DType::f32});
@@ -160,16 +161,27 @@ void window_norm(py::object out_, py::object bells_, py::object starts_, double 
   const cpu::Array3 to = output(out, DType::f32);
   check_bells_apart(out, bells);
   constexpr std::int64_t far = std::int64_t{1} << 60;
+  if (first < -far || first > far) throw py::value_error("'first' is out of range");
   cpu::WindowGrid grid;
   for (int axis = 0; axis < 3; ++axis) {
     check_apart(out, Argument("starts", starts[axis]));
     grid.starts[axis] = static_cast<const std::int64_t*>(starts[axis].data());
     grid.count[axis] = starts[axis].size();
     for (Index i = 0; i < grid.count[axis]; ++i) {
-      if (grid.starts[axis][i] < -far || grid.starts[axis][i] > far) throw py::value_error("'starts' is out of range");
+      const std::int64_t start = grid.starts[axis][i];
+      if (start < -far || start > far) throw py::value_error("'starts' is out of range");
+      if (i > 0 && start <= grid.starts[axis][i - 1]) throw py::value_error("'starts' must rise along each axis");
+      // Along z the output may be a part of the volume.
+      if (axis > 0 && (start >= to.shape[axis] || start + bells.weights.shape[axis] <= 0)) {
+        refuse("starts",
+               "has a window at " + std::to_string(start) + " that does not touch 'out', of shape " + out.shape());
+      }
     }
   }
-  if (first < -far || first > far) throw py::value_error("'first' is out of range");
+  // Those that touch the output: a thousand others would cost time for every row.
+  const std::int64_t* const end = grid.starts[0] + grid.count[0];
+  grid.starts[0] = std::upper_bound(grid.starts[0], end, first - bells.weights.shape[0]);
+  grid.count[0] = std::lower_bound(grid.starts[0], end, first + to.shape[0]) - grid.starts[0];
   check_threads(threads);
   py::gil_scoped_release release;
   cpu::window_norm(bells.weights, grid, first, to, threads);
@@ -191,87 +203,6 @@ void divide(py::object total_, py::object norm_, py::object out_, int threads) {
   cpu::divide(t, total_stride, n, o, out_stride, total.array.shape(0), threads);
 }
 
-// Labels of channels: what argmax and threshold ask of their arrays.
-void check_labels(const Argument& src, const Argument& out, Index most_channels) {
-  check_dimensions(src, 4, "[c, z, y, x]");
-  check_dtype(out, {DType::u8});
-  const Index channels = src.array.shape(0);
-  if (channels < 1 || channels > most_channels) {
-    src.refuse("must have 1 to " + std::to_string(most_channels) + " channels, got shape " + src.shape());
-  }
-  check_shape(out, {src.array.shape(1), src.array.shape(2), src.array.shape(3)});
-  check_apart(out, src);
-}
-
-void argmax(py::object src_, py::object out_, int threads) {
-  const Argument src("src", src_), out("out", out_);
-  check_dtype(src, {DType::f32});
-  check_labels(src, out, 256);
-  const cpu::ConstArray3 s = input(src, DType::f32);
-  const cpu::Array3 o = output(out, DType::u8);
-  check_threads(threads);
-  const Index channels = src.array.shape(0), stride = element_stride(src, 0);
-  py::gil_scoped_release release;
-  cpu::argmax(s, stride, channels, o, threads);
-}
-
-void threshold(py::object src_, py::object out_, double level, py::object norm_, int first_label, int threads) {
-  const Argument src("src", src_), out("out", out_);
-  const DType type = check_dtype(src, {DType::f32, DType::u8});
-  if (first_label < 0 || first_label > 255) {
-    throw py::value_error("'first_label' must be in 0 to 255, got " + std::to_string(first_label));
-  }
-  check_labels(src, out, 256 - first_label);
-  const cpu::ConstArray3 s = input(src, type);
-  const cpu::Array3 o = output(out, DType::u8);
-  check_not_nan("level", level);
-  check_threads(threads);
-  const Index channels = src.array.shape(0), stride = element_stride(src, 0);
-  if (type == DType::u8) {
-    if (!norm_.is_none()) throw py::value_error("'norm' goes with a float32 'src' only");
-    if (!(level >= 0 && level <= 255 && level == std::floor(level))) {
-      throw py::value_error("'level' must be a whole number in 0 to 255 for a uint8 'src'");
-    }
-    py::gil_scoped_release release;
-    cpu::threshold_u8(s, stride, channels, static_cast<std::uint8_t>(level), first_label, o, threads);
-    return;
-  }
-  std::optional<cpu::ConstArray3> norm;
-  if (!norm_.is_none()) {
-    const Argument n("norm", norm_);
-    check_dtype(n, {DType::f32});
-    check_shape(n, {s.shape[0], s.shape[1], s.shape[2]});
-    check_apart(out, n);
-    norm = input(n, DType::f32);
-  }
-  py::gil_scoped_release release;
-  cpu::threshold(s, stride, channels, norm ? &*norm : nullptr, static_cast<float>(level), first_label, o, threads);
-}
-
-template <typename Kernel>
-void activation(const py::object& src_, const py::object& out_, int threads, Kernel kernel) {
-  const Argument src("src", src_), out("out", out_);
-  check_dimensions(src, 4, "[c, z, y, x]");
-  for (const Argument& a : {src, out}) check_dtype(a, {DType::f32});
-  check_shape(out, {src.array.shape(0), src.array.shape(1), src.array.shape(2), src.array.shape(3)});
-  const cpu::ConstArray3 s = input(src, DType::f32);
-  const cpu::Array3 o = output(out, DType::f32);
-  if (!same_view(src.array, out.array)) check_apart(out, src);
-  check_threads(threads);
-  const Index src_stride = element_stride(src, 0), out_stride = element_stride(out, 0);
-  if (src.array.size() == 0) return;
-  py::gil_scoped_release release;
-  kernel(s, src_stride, o, out_stride, src.array.shape(0), threads);
-}
-
-void softmax(py::object src, py::object out, int threads) {
-  activation(src, out, threads, cpu::softmax);
-}
-
-void sigmoid(py::object src, py::object out, int threads) {
-  activation(src, out, threads, cpu::sigmoid);
-}
-
 }  // namespace
 
 void bind_window(py::module_& m) {
@@ -281,7 +212,8 @@ void bind_window(py::module_& m) {
         py::arg("padding") = "constant", py::arg("fill") = 0.0, py::arg("slope") = 1.0, py::arg("intercept") = 0.0,
         py::arg("low") = -infinity, py::arg("high") = infinity, py::arg("scale") = 1.0, py::arg("offset") = 0.0,
         py::arg("threads") = 0,
-        R"(Cut a patch out of a volume: ``out[c, i] = map(src[c, start + i])``, padded where it reaches outside.
+        documented(
+            R"(Cut a patch out of a volume: ``out[c, i] = map(src[c, start + i])``, padded where it reaches outside.
 
 ``map(v) = clip(v * slope + intercept, low, high) * scale + offset`` in float32, as :func:`rescale`; without one,
 float32 is copied bit by bit.
@@ -295,18 +227,14 @@ padding : what lies outside, by the names of torch.nn.functional.pad and MONAI: 
     "replicate" or "circular"; further out than torch allows, numpy.pad's continuation of it
 fill : the value outside, as it is written
 slope, intercept, low, high, scale, offset : the value map
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, arrays that overlap, low above high; the argument is named.
-)");
+)",
+            "Wrong dtype or shape, arrays that overlap, low above high")
+            .c_str());
 
   m.def("accumulate", &accumulate, py::arg("patch"), py::arg("bells"), py::arg("total"), py::arg("start"),
         py::kw_only(), py::arg("floor") = 0.0, py::arg("planes") = py::none(), py::arg("fresh") = py::none(),
         py::arg("threads") = 0,
-        R"(Add a weighted patch of a sliding window: ``total += patch * weight`` at ``start``.
+        documented(R"(Add a weighted patch of a sliding window: ``total += patch * weight`` at ``start``.
 
 The weight of a voxel is ``max((bells[0][z] * bells[1][y]) * bells[2][x], floor)``, in float32. What lies outside the
 volume is left out. The order of the calls is the order of the sums.
@@ -321,22 +249,15 @@ floor : the smallest weight
 planes : planes of the volume; Z unless given
 fresh : (z, y, x) of the patch from which on, on all three axes, nothing has been added yet: these voxels are set, and
     ``total`` need not be zeroed before
-threads : at most so many; 0 is the process's thread budget
-
-Returns
--------
-float
+)",
+                   "Wrong dtype or shape, arrays that overlap, fewer planes than the patch", R"(float
     The largest absolute value in the part of the patch that was added; NaN if there is one.
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, arrays that overlap, fewer planes than the patch; the argument is named.
-)");
+)")
+            .c_str());
 
   m.def("window_norm", &window_norm, py::arg("out"), py::arg("bells"), py::arg("starts"), py::kw_only(),
         py::arg("floor") = 0.0, py::arg("first") = 0, py::arg("threads") = 0,
-        R"(Sum of the weights of all windows over each voxel: what :func:`accumulate`'s sums are divided by.
+        documented(R"(Sum of the weights of all windows over each voxel: what :func:`accumulate`'s sums are divided by.
 
 Added up in the order of the windows, the last axis fastest: to the last bit what adding ``weight`` with every patch
 gives.
@@ -345,104 +266,22 @@ Parameters
 ----------
 out : float32 [z, y, x], planes from ``first`` on, any strides
 bells, floor : the weights, as of :func:`accumulate`
-starts : three int64 arrays, contiguous: where windows start along each axis; every combination is a window
+starts : three int64 arrays, contiguous: where windows start along each axis, rising; every combination is a window.
+    Along y and x each touches out
 first : the volume's plane that ``out[0]`` is
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, arrays that overlap; the argument is named.
-)");
+)",
+                   "Wrong dtype or shape, arrays that overlap")
+            .c_str());
 
   m.def("divide", &divide, py::arg("total"), py::arg("norm"), py::arg("out"), py::kw_only(), py::arg("threads") = 0,
-        R"(Blended scores of a sliding window: ``out[c] = total[c] / norm``.
+        documented(R"(Blended scores of a sliding window: ``out[c] = total[c] / norm``.
 
 Parameters
 ----------
 total : float32 [c, z, y, x], any strides
 norm : float32 [z, y, x], any strides
 out : float32 of total's shape, any strides
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out overlaps an input; the argument is named.
-)");
-
-  m.def("argmax", &argmax, py::arg("src"), py::arg("out"), py::kw_only(), py::arg("threads") = 0,
-        R"(Label map of scores: the channel with the largest, as numpy.argmax picks it.
-
-The first of equals, or the first NaN. A sliding window's sums need not be divided by their norm before: it is positive.
-
-Parameters
-----------
-src : float32 [c, z, y, x], 1 to 256 channels, any strides
-out : uint8 [z, y, x], any strides
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out overlaps src; the argument is named.
-)");
-
-  m.def("threshold", &threshold, py::arg("src"), py::arg("out"), py::arg("level"), py::kw_only(),
-        py::arg("norm") = py::none(), py::arg("first_label") = 1, py::arg("threads") = 0,
-        R"(Label map of scores: ``first_label`` + the first channel with ``src >= level``, or 0.
-
-One channel gives a 0/1 mask. At the level counts as above it (MONAI AsDiscrete). With ``norm``, the sums of a sliding
-window are divided by it first; where it is 0, and for NaN, the answer is 0.
-
-Parameters
-----------
-src : float32 or uint8 [c, z, y, x], any strides; at most 256 - first_label channels
-out : uint8 [z, y, x], any strides
-level : for uint8 a whole number
-norm : float32 [z, y, x], any strides, or None; for float32 scores
-first_label : label of channel 0
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out overlaps an input; the argument is named.
-)");
-
-  m.def("softmax", &softmax, py::arg("src"), py::arg("out"), py::kw_only(), py::arg("threads") = 0,
-        R"(Softmax over the channels: ``out = exp(src - max) / sum(exp(src - max))``.
-
-The exponential is within 1 unit in the last place, the same to the last bit on every CPU. A voxel with a NaN or a
-positive infinity is NaN in every channel.
-
-Parameters
-----------
-src : float32 [c, z, y, x], any strides
-out : float32 of src's shape, any strides; may be src itself
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out overlaps src otherwise; the argument is named.
-)");
-
-  m.def("sigmoid", &sigmoid, py::arg("src"), py::arg("out"), py::kw_only(), py::arg("threads") = 0,
-        R"(Logistic function: ``out = 1 / (1 + exp(-src))``.
-
-Within 2.5 units in the last place, also where the result is subnormal; the same to the last bit on every CPU. A NaN stays
-NaN.
-
-Parameters
-----------
-src : float32 [c, z, y, x], any strides
-out : float32 of src's shape, any strides; may be src itself
-threads : at most so many; 0 is the process's thread budget
-
-Raises
-------
-ValueError
-    Wrong dtype or shape, out overlaps src otherwise; the argument is named.
-)");
+)",
+                   "Wrong dtype or shape, out overlaps an input")
+            .c_str());
 }
