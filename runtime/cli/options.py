@@ -32,11 +32,15 @@ StudyOption = Annotated[str | None, typer.Option("--study", metavar="UID", help=
 
 
 @contextmanager
-def one_line_errors(json_file: Path | None = None) -> Iterator[None]:
-    """Turn a refusal into one line on standard error, an object where JSON was asked for, and an exit code."""
+def one_line_errors(json_file: Path | None = None, *, computes: bool = True) -> Iterator[None]:
+    """Turn a refusal into one line on standard error, an object where JSON was asked for, and an exit code.
+
+    What ``computes`` is refused at once where the kernels do not run.
+    """
     try:
         console.require_json_target(json_file)
-        require_instruction_set()
+        if computes:
+            require_instruction_set()
         yield
     except BedsideError as error:
         console.print_error(error)

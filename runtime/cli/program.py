@@ -53,7 +53,7 @@ def _options(
         bool, typer.Option("--debug", help="Show the traceback of an internal error; it may quote the patient's data.")
     ] = False,
 ) -> None:
-    with one_line_errors():
+    with one_line_errors(computes=False):
         set_once()
     _settings.debug = debug or os.environ.get("BEDSIDE_DEBUG", "") not in ("", "0")
 
