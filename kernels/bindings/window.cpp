@@ -14,6 +14,7 @@
 #include "bindings.h"
 #include "checks.h"
 #include "documented.h"
+#include "value_map.h"
 
 namespace {
 
@@ -81,8 +82,9 @@ Outside outside_mode(const std::string& padding) {
   throw py::value_error("'padding' must be 'constant', 'reflect', 'replicate' or 'circular', got '" + padding + "'");
 }
 
-void gather(py::object src_, py::object out_, py::object start_, const std::string& padding, double fill, double slope,
-            double intercept, double low, double high, double scale, double offset, int threads) {
+void gather(py::object src_, py::object out_, py::object start_, const std::string& padding, py::object fill_,
+            py::object slope, py::object intercept, py::object low, py::object high, py::object scale,
+            py::object offset, int threads) {
   const Argument src("src", src_), out("out", out_);
   check_dimensions(src, 4, "[c, z, y, x]");
   check_dimensions(out, 4, "[c, z, y, x]");
@@ -99,15 +101,14 @@ void gather(py::object src_, py::object out_, py::object start_, const std::stri
     src.refuse("is empty, so that there is nothing to pad with");
   }
   const std::array<Index, 3> start = voxel("start", start_);
-  const Rescale map = check_map(slope, intercept, low, high, scale, offset);
+  const MapKeywords keywords{slope, intercept, low, high, scale, offset, py::float_(1.0), py::int_(0)};
+  const Rescale map = keywords.map();
+  const float fill = static_cast<float>(number_or_nan("fill", fill_));
   check_threads(threads);
-  constexpr float infinity = std::numeric_limits<float>::infinity();
-  const bool copies = from.type == DType::f32 && map.slope == 1.0f && map.intercept == 0.0f && map.low == -infinity &&
-                      map.high == infinity && map.scale == 1.0f && map.offset == 0.0f;
+  const bool copies = from.type == DType::f32 && changes_nothing(map);
   const Index src_stride = element_stride(src, 0), out_stride = element_stride(out, 0);
   py::gil_scoped_release release;
-  cpu::gather(from, src_stride, to, out_stride, channels, start.data(), mode, static_cast<float>(fill),
-              copies ? nullptr : &map, threads);
+  cpu::gather(from, src_stride, to, out_stride, channels, start.data(), mode, fill, copies ? nullptr : &map, threads);
 }
 
 float accumulate(py::object patch_, py::object bells_, py::object total_, py::object start_, py::object floor,
