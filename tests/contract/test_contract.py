@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from bedside.backends.contract import (
     Program,
     Tensors,
 )
-from bedside.runtime.devices import list_devices, open_program
+from bedside.runtime import probing
+from bedside.runtime.devices import open_program
 
 # Others may be named in the environment: tests/device/cuda/run names cards.
 OTHERS = tuple(filter(None, os.environ.get("BEDSIDE_TEST_DEVICES", "").split(",")))
@@ -33,11 +35,17 @@ BROKEN = ("missing", "empty", "not-onnx", "truncated", "external-data-missing", 
 Models = dict[str, Path]
 
 
+@cache
+def host_devices(software_gpu: bool) -> dict[str, Device]:
+    """The devices of this host, looked for once and in a process of its own, as users do it."""
+    return {entry.id: entry for entry in probing.list_devices()}
+
+
 @pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> str:
     if request.param == "webgpu:0":
         request.getfixturevalue("software_gpu")
-    found = {entry.id: entry for entry in list_devices()}[request.param]
+    found = host_devices(request.param == "webgpu:0")[request.param]
     if not found.available:
         pytest.skip(f"{found.reason}: {found.mend}")
     return str(request.param)
@@ -317,7 +325,7 @@ def test_unknown_device(models: Models, name: str) -> None:
 
 
 def test_every_device_is_listed_with_what_it_needs() -> None:
-    listed = list_devices()
+    listed = probing.list_devices()
     assert {*DEVICES} <= {entry.id for entry in listed}
     for entry in listed:
         assert entry.available == (not entry.reason)
