@@ -75,6 +75,8 @@ def _print(table: Table) -> None:
     ]
     by = "x".join(str(size) for size in table.rows[0].shape)
     console.print_table(f"{table.bundle}, one run of the network on {by}", _COLUMNS, rows)
+    for reason in dict.fromkeys(row.joules_source for row in table.rows if row.joules is None):
+        console.out.print(f"energy {reason}", markup=False, highlight=False, soft_wrap=True)
     console.out.print(f"kept in {table.place}", markup=False, highlight=False, soft_wrap=True)
 
 
