@@ -104,8 +104,9 @@ def content_sha256(bundle: Bundle) -> str:
         digest.update(json.dumps(words).encode())
 
     add(INFERENCE, sha256_of(bundle.root / INFERENCE))
+    cards = {spec.card for spec in bundle.meta.variants.values()}
     for name, sha256 in sorted(bundle.meta.files.items()):
-        if not name.endswith(".onnx"):
+        if not name.endswith(".onnx") and name not in cards:
             add(name, sha256)
     add(json.dumps(bundle.metadata["bedside"].get("input"), sort_keys=True))
     add(json.dumps(bundle.metadata["bedside"].get("result"), sort_keys=True))
