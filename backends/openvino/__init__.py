@@ -7,7 +7,9 @@ error; ``openvino:AUTO`` leaves the choice to OpenVINO, once, when the model is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ def probe() -> list[Device]:
     """The devices OpenVINO finds, and those of CPU, GPU and NPU that it does not, with the reason."""
     try:
         library = load(REQUIRES[0], device="openvino", mend=onnx_file.MEND)
-        core = library.Core()
+        core = _core(library.Core)
         names = list(core.available_devices)
     except DeviceUnavailable as error:
         return [Device("openvino:CPU", "OpenVINO", False, error.message, error.mend or "")]
@@ -68,7 +70,7 @@ def open(model: Path, device: str, options: Options = Options()) -> OpenVinoProg
     name = device.partition(":")[2]
     library = load(REQUIRES[0], device=device, mend=onnx_file.MEND)
     try:
-        core = library.Core()
+        core = _core(library.Core)
         available = list(core.available_devices)
     except Exception as error:
         raise DeviceUnavailable(f"{device}: OpenVINO does not start: {one_line(error)}", mend=onnx_file.MEND) from error
@@ -89,6 +91,12 @@ def open(model: Path, device: str, options: Options = Options()) -> OpenVinoProg
         raise
     except Exception as error:
         raise DeviceFault(f"{device} cannot compile {model.name}: {one_line(error)}") from error
+
+
+@cache
+def _core(make: Callable[[], Any]) -> Any:
+    """The one core of the process: a new one each time crashed now and then where models of an earlier one lived on."""
+    return make()
 
 
 def _compile(core: Any, name: str, model: Path, device: str, settings: dict[str, Any]) -> Loaded:
