@@ -171,7 +171,8 @@ def test_equals_opencv(size, new, channels, mode, dtype, seed, threads) -> None:
     src = stored_values((*size, channels), dtype, seed)
     expected = cv2.resize(src.astype(F32), new[::-1], interpolation=flag).reshape(*new, channels)
     out = resized(src[None], (1, channels, *new), mode=mode, threads=threads)
-    tolerance = {"uint8": 1e-3, "uint16": 0.1, "float32": 0.01}[dtype]
+    # OpenCV's coordinates are float32: 40 * 2**-23 of a sample off, on slopes of up to 1.5 times the values' range.
+    tolerance = {"uint8": 2e-3, "uint16": 0.5, "float32": 0.05}[dtype]
     if mode == "coverage":  # OpenCV leaves out slivers below a thousandth of a sample
         tolerance *= 100
     np.testing.assert_allclose(out[0].transpose(1, 2, 0), expected, rtol=0, atol=tolerance)
