@@ -80,12 +80,7 @@ class Padding(Spatial):
                     as_3d(target),
                     (z, y, x),
                     fill=self.fill,
-                    slope=v.slope,
-                    intercept=v.intercept,
-                    low=v.low,
-                    high=v.high,
-                    scale=v.scale,
-                    offset=v.offset,
+                    **v.keywords,
                     threads=state.threads,
                 )
         state.values = ValueMap()

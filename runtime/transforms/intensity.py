@@ -105,12 +105,7 @@ class CastToTyped(Intensity):
             kernels.rescale(
                 as_3d(channel),
                 as_3d(target),
-                slope=v.slope,
-                intercept=v.intercept,
-                low=v.low,
-                high=v.high,
-                scale=v.scale,
-                offset=v.offset,
+                **v.keywords,
                 truncate=True,
                 threads=state.threads,
             )

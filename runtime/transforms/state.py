@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -27,6 +27,17 @@ _LARGE = 1 << 28
 """Bytes from which an array is worth asking for memory: the question takes about as long as filling a megabyte."""
 
 
+class MapKeywords(TypedDict):
+    """Keywords of a value map, the same in every kernel that has one."""
+
+    slope: float
+    intercept: float
+    low: float
+    high: float
+    scale: float
+    offset: float
+
+
 @dataclass(frozen=True, slots=True)
 class ValueMap:
     """A value map that has not been carried out yet: ``clip(x * slope + intercept, low, high) * scale + offset``."""
@@ -37,6 +48,18 @@ class ValueMap:
     high: float = np.inf
     scale: float = 1.0
     offset: float = 0.0
+
+    @property
+    def keywords(self) -> MapKeywords:
+        """The map as the kernels take it."""
+        return {
+            "slope": self.slope,
+            "intercept": self.intercept,
+            "low": self.low,
+            "high": self.high,
+            "scale": self.scale,
+            "offset": self.offset,
+        }
 
     @property
     def clips(self) -> bool:
@@ -181,12 +204,7 @@ class State:
             kernels.rescale(
                 as_3d(channel),
                 as_3d(target),
-                slope=v.slope,
-                intercept=v.intercept,
-                low=v.low,
-                high=v.high,
-                scale=v.scale,
-                offset=v.offset,
+                **v.keywords,
                 threads=self.threads,
             )
         return out
@@ -307,12 +325,7 @@ def resample(
             mode="nearest" if nearest else "linear",
             padding="border" if border else "constant",
             fill=0.0,
-            slope=v.slope,
-            intercept=v.intercept,
-            low=v.low,
-            high=v.high,
-            scale=v.scale,
-            offset=v.offset,
+            **v.keywords,
             threads=threads,
         )
     return out

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bedside.backends import cache
+from bedside.backends.onnxruntime import tensorrt
+
 onnx = pytest.importorskip("onnx", reason="the contract suite writes its models with onnx: pip install 'bedside[dev]'")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
@@ -122,3 +125,10 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return library
 
     return build
+
+
+@pytest.fixture
+def engine_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where TensorRT's engines of this test lie."""
+    monkeypatch.setenv(cache.ENVIRONMENT, str(tmp_path / "cache"))
+    return tmp_path / "cache" / tensorrt.NAME
